@@ -1,0 +1,39 @@
+"""Messages, states and names that the API, the container and the library agree on.
+
+pydantic only: a Lambda, the container and a laptop all import this package.
+"""
+
+from .generation import (
+    GeneratedImage,
+    GenerationRequest,
+    GenerationResult,
+    ImageFormat,
+    Preset,
+    Provenance,
+    Timings,
+)
+from .jobs import Job, JobImage, JobPage, JobProgress, JobState
+from .manifest import ArtifactFile, LayerEntry, Manifest, ScaleSearch
+from .problems import FieldError, Problem, ProblemType
+
+__all__ = [
+    "ArtifactFile",
+    "FieldError",
+    "GeneratedImage",
+    "GenerationRequest",
+    "GenerationResult",
+    "ImageFormat",
+    "Job",
+    "JobImage",
+    "JobPage",
+    "JobProgress",
+    "JobState",
+    "LayerEntry",
+    "Manifest",
+    "Preset",
+    "Problem",
+    "ProblemType",
+    "Provenance",
+    "ScaleSearch",
+    "Timings",
+]

@@ -1,0 +1,106 @@
+"""A job's life as a caller sees it, and which changes of state are legal.
+
+    queued -> running -> succeeded
+       |         |-----> failed, cancelled, expired
+       |         '-----> queued            (the attempt was lost and is tried again)
+       '---------------> succeeded, failed, cancelled, expired
+
+An attempt may end before its first progress report arrives, hence `queued -> succeeded`.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from ._base import Contract
+from .generation import GenerationRequest, Provenance, Timings
+from .problems import Problem
+
+__all__ = [
+    "LEGAL_TRANSITIONS",
+    "Job",
+    "JobImage",
+    "JobPage",
+    "JobProgress",
+    "JobState",
+    "is_legal",
+    "sources_of",
+]
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether nothing can change any more."""
+        return not LEGAL_TRANSITIONS[self]
+
+
+_ENDS = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED})
+LEGAL_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    JobState.QUEUED: _ENDS | {JobState.RUNNING},
+    JobState.RUNNING: _ENDS | {JobState.QUEUED, JobState.RUNNING},
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+    JobState.EXPIRED: frozenset(),
+}
+
+
+def is_legal(source: JobState, target: JobState) -> bool:
+    """Whether a job may go from `source` to `target`."""
+    return target in LEGAL_TRANSITIONS[source]
+
+
+def sources_of(target: JobState) -> tuple[JobState, ...]:
+    """The states from which `target` can be reached, for conditional writes."""
+    return tuple(state for state in JobState if is_legal(state, target))
+
+
+class JobProgress(Contract):
+    """How far the sampler is."""
+
+    step: int = Field(0, ge=0)
+    total_steps: int = Field(ge=1)
+
+
+class JobImage(Contract):
+    """A finished picture and a signed link to it that works until `expires_at`."""
+
+    url: str
+    seed: int
+    width: int
+    height: int
+    expires_at: datetime
+
+
+class Job(Contract):
+    """A job as `GET /v1/jobs/{id}` shows it. Times are UTC."""
+
+    id: str
+    state: JobState
+    request: GenerationRequest
+    progress: JobProgress
+    attempt: int = Field(1, ge=1)
+    created_at: datetime
+    updated_at: datetime
+    images: tuple[JobImage, ...] = ()
+    provenance: Provenance | None = None
+    timings: Timings | None = None
+    error: Problem | None = None
+
+
+class JobPage(Contract):
+    """One page of the caller's jobs, newest first."""
+
+    jobs: tuple[Job, ...]
+    next_cursor: str | None = Field(None, description="Pass as `cursor` to get the next page.")

@@ -1,0 +1,65 @@
+"""Where things lie in S3, and what travels in SageMaker's custom attributes."""
+
+import re
+
+from .manifest import MANIFEST_NAME
+
+__all__ = [
+    "ASYNC_FAILURE_PREFIX",
+    "ASYNC_INPUT_PREFIX",
+    "ASYNC_OUTPUT_PREFIX",
+    "JOB_ID_PATTERN",
+    "MODELS_PREFIX",
+    "RESULTS_PREFIX",
+    "artifact_prefix",
+    "job_attributes",
+    "job_id_from_attributes",
+    "job_input_key",
+    "live_pointer_key",
+    "manifest_key",
+    "result_image_key",
+]
+
+MODELS_PREFIX = "models/"
+RESULTS_PREFIX = "results/"
+ASYNC_INPUT_PREFIX = "async/input/"
+ASYNC_OUTPUT_PREFIX = "async/output/"
+ASYNC_FAILURE_PREFIX = "async/failure/"
+JOB_ID_PATTERN = r"[0-9a-f]{32}"
+_JOB_ATTRIBUTE = re.compile(rf"(?:^|;)\s*job_id=({JOB_ID_PATTERN})(?:;|$)")
+
+
+def artifact_prefix(name: str, artifact_sha256: str) -> str:
+    """Prefix, with the slash that SageMaker's `S3Prefix` wants, of one artifact's files."""
+    return f"{MODELS_PREFIX}{name}/{artifact_sha256}/"
+
+
+def manifest_key(name: str, artifact_sha256: str) -> str:
+    """Key of one artifact's manifest."""
+    return artifact_prefix(name, artifact_sha256) + MANIFEST_NAME
+
+
+def live_pointer_key(name: str) -> str:
+    """Key of the pointer (`LiveModel`) to the artifact being served under a name."""
+    return f"{MODELS_PREFIX}{name}/live.json"
+
+
+def job_input_key(job_id: str, attempt: int) -> str:
+    """Key of the request body that asynchronous inference reads for one attempt."""
+    return f"{ASYNC_INPUT_PREFIX}{job_id}/{attempt}.json"
+
+
+def result_image_key(job_id: str, index: int, extension: str) -> str:
+    """Key of a finished picture, served by the CDN under the same path."""
+    return f"{RESULTS_PREFIX}{job_id}/{index}.{extension}"
+
+
+def job_attributes(job_id: str) -> str:
+    """`X-Amzn-SageMaker-Custom-Attributes` that tell the container which job it works on."""
+    return f"job_id={job_id}"
+
+
+def job_id_from_attributes(attributes: str) -> str | None:
+    """The job id in a custom-attributes header, or None where there is none."""
+    match = _JOB_ATTRIBUTE.search(attributes)
+    return match.group(1) if match else None

@@ -1,0 +1,66 @@
+"""Errors of the library.
+
+NVFP4Error
+├── InvalidInputError            an argument is out of range, of the wrong kind or not finite
+├── ArtifactError                something is wrong with an artifact directory
+│   ├── ArtifactNotFoundError    no manifest: not an artifact, or never finished
+│   ├── ArtifactCorruptError     truncated or altered: size or checksum does not match
+│   ├── ArtifactVersionError     written by a newer library than this one
+│   └── ArtifactFormatError      not one of ours: another tool's layout, or nonsense
+├── ModelNotSupportedError       the diffusion model has a part this library can't run
+├── HardwareError                the device asked for is not there or can't do it
+└── GenerationCancelled          the caller asked to stop between two steps
+"""
+
+__all__ = [
+    "ArtifactCorruptError",
+    "ArtifactError",
+    "ArtifactFormatError",
+    "ArtifactNotFoundError",
+    "ArtifactVersionError",
+    "GenerationCancelled",
+    "HardwareError",
+    "InvalidInputError",
+    "ModelNotSupportedError",
+    "NVFP4Error",
+]
+
+
+class NVFP4Error(Exception):
+    """Base of all errors raised on purpose by this library."""
+
+
+class InvalidInputError(NVFP4Error, ValueError):
+    """An argument is out of range, of the wrong kind or not finite."""
+
+
+class ArtifactError(NVFP4Error):
+    """Something is wrong with an artifact directory."""
+
+
+class ArtifactNotFoundError(ArtifactError, FileNotFoundError):
+    """There is no manifest: the directory is not an artifact, or was never finished."""
+
+
+class ArtifactCorruptError(ArtifactError):
+    """A file is truncated or altered: its size or checksum is not the manifest's."""
+
+
+class ArtifactVersionError(ArtifactError):
+    """The artifact was written by a newer library than this one."""
+
+
+class ArtifactFormatError(ArtifactError):
+    """The files are not an artifact of this library."""
+
+
+class ModelNotSupportedError(NVFP4Error):
+    """The diffusion model has a part that this library can't run."""
+
+
+class HardwareError(NVFP4Error):
+    """The device asked for is not there, or can't do what was asked of it."""
+
+
+class GenerationCancelled(NVFP4Error):  # noqa: N818 - an event, as asyncio.CancelledError is not
+    """The caller asked to stop; raised between two steps."""
