@@ -1,0 +1,129 @@
+"""What each function reads from its environment, once per process, into a frozen typed model.
+
+A field `table_name` is the environment variable `TABLE_NAME`. A function's model lists exactly
+what the function needs, so that `infra/` gives it no more. `POWERTOOLS_SERVICE_NAME` and
+`LOG_LEVEL` are read by the logger itself; the functions `authorize`, `publish_files` and
+`signing_key` need nothing else.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from nvfp4_ddim_contracts.generation import ModelName
+
+__all__ = [
+    "CancelJobSettings",
+    "CreateImageSettings",
+    "CreateJobSettings",
+    "DispatchJobSettings",
+    "GetJobSettings",
+    "ListJobsSettings",
+    "ListModelsSettings",
+    "RecordResultSettings",
+    "Settings",
+    "SweepJobsSettings",
+]
+
+NonEmpty = Annotated[str, StringConstraints(min_length=1)]
+
+
+class Settings(BaseModel):
+    """Base: frozen, filled from upper-case environment variables, other variables ignored."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=str.upper, validate_by_name=True
+    )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """Read the settings.
+
+        Args:
+            environment: Usually `os.environ`.
+
+        Returns:
+            The frozen settings.
+
+        Raises:
+            pydantic.ValidationError: A variable is missing or out of range; the message names it.
+        """
+        return cls.model_validate(dict(environment))
+
+
+class _Http(Settings):
+    # Callers authenticate by a key in a header, never by a cookie, so that any origin is safe.
+    allowed_origin: str = Field("*", description="Value of Access-Control-Allow-Origin.")
+
+
+class _Table(Settings):
+    table_name: NonEmpty
+
+
+class _Cdn(Settings):
+    cdn_base_url: NonEmpty = Field(description="Such as https://d111.cloudfront.net, no slash.")
+    cdn_public_key_id: NonEmpty = Field(description="CloudFront's id of the public key.")
+    cdn_signing_secret_id: NonEmpty = Field(description="Secret with the private key as PEM.")
+    url_lifetime_seconds: int = Field(3600, ge=60, le=604_800)
+
+
+class _Submission(Settings):
+    artifact_bucket: NonEmpty
+    default_model: ModelName
+    job_lifetime_seconds: int = Field(
+        604_800, ge=3600, description="After its creation the item is deleted by DynamoDB's TTL."
+    )
+    job_deadline_seconds: int = Field(
+        3600, ge=60, description="After its creation a job that has not ended is expired."
+    )
+
+
+class CreateJobSettings(_Http, _Table, _Cdn, _Submission):
+    """`POST /v1/jobs`."""
+
+
+class CreateImageSettings(CreateJobSettings):
+    """`POST /v1/images/generations`; reads the picture itself for `b64_json`."""
+
+    results_bucket: NonEmpty
+
+
+class GetJobSettings(_Http, _Table, _Cdn):
+    """`GET /v1/jobs/{job_id}`."""
+
+
+class ListJobsSettings(GetJobSettings):
+    """`GET /v1/jobs`."""
+
+    owner_index_name: NonEmpty
+
+
+class CancelJobSettings(_Http, _Table):
+    """`DELETE /v1/jobs/{job_id}`."""
+
+
+class ListModelsSettings(_Http):
+    """`GET /v1/models`."""
+
+    artifact_bucket: NonEmpty
+
+
+class DispatchJobSettings(_Table):
+    """DynamoDB stream to asynchronous inference."""
+
+    results_bucket: NonEmpty
+    endpoint_name: NonEmpty
+
+
+class RecordResultSettings(_Table):
+    """Notifications of asynchronous inference, by SQS."""
+
+    results_bucket: NonEmpty
+    max_attempts: int = Field(3, ge=1, le=10)
+
+
+class SweepJobsSettings(_Table):
+    """The schedule that expires overdue jobs."""
+
+    state_index_name: NonEmpty
