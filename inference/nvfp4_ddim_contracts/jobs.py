@@ -5,7 +5,8 @@
        |         '-----> queued            (the attempt was lost and is tried again)
        '---------------> succeeded, failed, cancelled, expired
 
-An attempt may end before its first progress report arrives, hence `queued -> succeeded`.
+An attempt may end before its first progress report arrives, hence `queued -> succeeded`; it may
+also be lost before it, hence `queued -> queued` with the next attempt's number.
 """
 
 from datetime import datetime
@@ -47,7 +48,7 @@ class JobState(StrEnum):
 
 _ENDS = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED, JobState.EXPIRED})
 LEGAL_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
-    JobState.QUEUED: _ENDS | {JobState.RUNNING},
+    JobState.QUEUED: _ENDS | {JobState.QUEUED, JobState.RUNNING},
     JobState.RUNNING: _ENDS | {JobState.QUEUED, JobState.RUNNING},
     JobState.SUCCEEDED: frozenset(),
     JobState.FAILED: frozenset(),
