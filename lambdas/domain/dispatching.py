@@ -1,0 +1,37 @@
+"""Handing queued jobs to asynchronous inference."""
+
+from dataclasses import dataclass
+
+from nvfp4_ddim_contracts.keys import job_input_key
+
+from .ports import InferenceQueue, JobStore, ObjectStore
+
+__all__ = ["JobDispatcher"]
+
+
+@dataclass(frozen=True)
+class JobDispatcher:
+    """Dispatches each attempt of a job at least once, and hardly ever twice."""
+
+    jobs: JobStore
+    results: ObjectStore
+    inference: InferenceQueue
+
+    def dispatch(self, job_id: str) -> bool:
+        """Hand the job's current attempt to inference, if that is still to be done.
+
+        The job is read afresh: the event that leads here may be a repetition, or older than a
+        cancellation. The attempt is noted only after it was accepted, so that a crash in between
+        repeats it; the container stops on a job that has ended.
+
+        Returns:
+            Whether it was handed over now.
+        """
+        job = self.jobs.get(job_id)
+        if job is None or not job.needs_dispatch:
+            return False
+        key = job_input_key(job.id, job.attempt)
+        self.results.put(key, job.request.model_dump_json().encode(), "application/json")
+        self.inference.submit(job.id, self.results.uri(key))
+        self.jobs.mark_dispatched(job.id, job.attempt)
+        return True

@@ -1,0 +1,176 @@
+"""Errors of the service. They know no HTTP; `lambdas.handlers._problems` maps them to it.
+
+ServiceError
+├── InvalidRequestError          fields of the request are missing or out of range
+│   ├── UnknownModelError        no artifact is being served under that name
+│   └── InvalidCursorError       not a cursor that this service gave out
+├── UnsupportedMediaTypeError    the body is not JSON
+├── UnauthorizedError            the caller is not known
+├── JobNotFoundError             no such job, or another caller's
+├── JobEndedError                the job ended in another way than the caller asks for
+├── IdempotencyMismatchError     the key was used before, with another request
+├── JobPendingError              the job did not end while the caller waited
+├── GenerationFailedError        the job ended without a picture
+├── AnswerTooLargeError          the pictures don't fit into one answer
+├── IdempotencyKeyTakenError     (store) the key's item exists
+├── TransitionRefusedError       (store) the job is no longer in a state that allows the change
+├── ObjectNotFoundError          (store) no such object
+├── NotificationError            a notification of asynchronous inference can't be understood
+└── ResourceError                a custom resource's properties are wrong
+"""
+
+from nvfp4_ddim_contracts import FieldError, JobState, Problem
+
+__all__ = [
+    "AnswerTooLargeError",
+    "GenerationFailedError",
+    "IdempotencyKeyTakenError",
+    "IdempotencyMismatchError",
+    "InvalidCursorError",
+    "InvalidRequestError",
+    "JobEndedError",
+    "JobNotFoundError",
+    "JobPendingError",
+    "NotificationError",
+    "ObjectNotFoundError",
+    "ResourceError",
+    "ServiceError",
+    "TransitionRefusedError",
+    "UnauthorizedError",
+    "UnknownModelError",
+    "UnsupportedMediaTypeError",
+]
+
+
+class ServiceError(Exception):
+    """Base of all errors raised on purpose; `str(error)` is fit for the caller's eyes."""
+
+
+class InvalidRequestError(ServiceError):
+    """Fields of the request are missing or out of range."""
+
+    def __init__(self, detail: str, errors: tuple[FieldError, ...] = ()) -> None:
+        super().__init__(detail)
+        self.errors = errors
+
+
+class UnknownModelError(InvalidRequestError):
+    """No artifact is being served under that name."""
+
+    def __init__(self, name: str, known: tuple[str, ...]) -> None:
+        names = ", ".join(known) or "none yet"
+        message = f"There is no model '{name}'. Models being served: {names}."
+        super().__init__(message, (FieldError(field="model", message=message),))
+
+
+class InvalidCursorError(InvalidRequestError):
+    """The cursor is not one that this service gave out."""
+
+    def __init__(self) -> None:
+        message = "Not a cursor of this service. Pass `next_cursor` of the page before, unchanged."
+        super().__init__(message, (FieldError(field="cursor", message=message),))
+
+
+class UnsupportedMediaTypeError(ServiceError):
+    """The body is not JSON."""
+
+    def __init__(self, media_type: str) -> None:
+        super().__init__(f"Send the body as application/json, not as {media_type}.")
+
+
+class UnauthorizedError(ServiceError):
+    """The caller is not known."""
+
+    def __init__(self) -> None:
+        super().__init__("Send your API key as x-api-key, or as Authorization: Bearer <key>.")
+
+
+class JobNotFoundError(ServiceError):
+    """There is no such job, or it is another caller's, which looks the same from outside."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__("You have no job with this id. Jobs are deleted some days after they end.")
+        self.job_id = job_id
+
+
+class JobEndedError(ServiceError):
+    """The job ended in another way than the caller asks for."""
+
+    def __init__(self, job_id: str, state: JobState) -> None:
+        super().__init__(f"The job has already {_past(state)} and can't be cancelled.")
+        self.job_id = job_id
+        self.state = state
+
+
+class IdempotencyMismatchError(ServiceError):
+    """The key was used before, with another request."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This Idempotency-Key was sent before with another request. Use a new key for a new "
+            "request, and the same body when you repeat one."
+        )
+
+
+class JobPendingError(ServiceError):
+    """The job did not end while the caller waited; it goes on."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"The picture is not ready yet. Nothing is lost: follow job {job_id}, or repeat the "
+            "request with the same Idempotency-Key."
+        )
+        self.job_id = job_id
+
+
+class GenerationFailedError(ServiceError):
+    """The job ended without a picture."""
+
+    def __init__(self, job_id: str, state: JobState, problem: Problem | None) -> None:
+        super().__init__(problem.detail if problem else f"The job has {_past(state)}.")
+        self.job_id = job_id
+        self.state = state
+        self.problem = problem
+
+
+class AnswerTooLargeError(ServiceError):
+    """The pictures don't fit into one answer."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"The pictures of job {job_id} are finished but too large to be sent inside JSON. "
+            "Ask for links to them instead."
+        )
+        self.job_id = job_id
+
+
+class IdempotencyKeyTakenError(ServiceError):
+    """The idempotency key's item exists already."""
+
+
+class TransitionRefusedError(ServiceError):
+    """The job is gone, or no longer in a state (or attempt) that allows the change."""
+
+    def __init__(self, job_id: str, target: JobState) -> None:
+        super().__init__(f"Job {job_id} can't become {target} any more.")
+        self.job_id = job_id
+
+
+class ObjectNotFoundError(ServiceError):
+    """There is no such object."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"There is no object '{key}'.")
+        self.key = key
+
+
+class NotificationError(ServiceError):
+    """A notification of asynchronous inference can't be understood."""
+
+
+class ResourceError(ServiceError):
+    """A custom resource's properties are wrong, or its work can't be done."""
+
+
+def _past(state: JobState) -> str:
+    return "been cancelled" if state is JobState.CANCELLED else str(state)

@@ -1,0 +1,213 @@
+"""What the domain needs from the world. `lambdas.adapters` implements it; tests fake it."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import IO, Protocol
+
+from nvfp4_ddim_contracts import JobState
+from nvfp4_ddim_contracts.models import LiveModel
+
+from .records import IdempotencyRecord, JobPosition, JobRecord, Transition
+
+__all__ = [
+    "Archive",
+    "Clock",
+    "FileStore",
+    "IdFactory",
+    "InferenceQueue",
+    "JobStore",
+    "KeyPairs",
+    "ModelCatalogue",
+    "ObjectStore",
+    "SecretStore",
+    "UrlSigner",
+]
+
+
+class Clock(Protocol):
+    """Time."""
+
+    def now(self) -> datetime:
+        """The UTC time, with its zone."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class IdFactory(Protocol):
+    """Randomness."""
+
+    def job_id(self) -> str:
+        """A new job id: 32 hexadecimal digits."""
+        ...
+
+    def seed(self) -> int:
+        """A seed from 0 to 2^32 - 1."""
+        ...
+
+
+class JobStore(Protocol):
+    """The job table. Reads of single items are consistent."""
+
+    def create(self, job: JobRecord, idempotency: IdempotencyRecord | None) -> None:
+        """Store a new job, together with its idempotency record or not at all.
+
+        Raises:
+            IdempotencyKeyTakenError: The key's record exists and has not expired.
+        """
+        ...
+
+    def get(self, job_id: str) -> JobRecord | None:
+        """A job, or None."""
+        ...
+
+    def get_idempotency(self, owner: str, key: str) -> IdempotencyRecord | None:
+        """What the key stands for, or None; an expired record may still be returned."""
+        ...
+
+    def apply(self, transition: Transition) -> JobRecord:
+        """Change a job's state under the transition's conditions.
+
+        Returns:
+            The job after the change.
+
+        Raises:
+            TransitionRefusedError: A condition does not hold, or there is no such job.
+        """
+        ...
+
+    def mark_dispatched(self, job_id: str, attempt: int) -> None:
+        """Note that `attempt` was handed to inference; a higher number there already stays."""
+        ...
+
+    def list_by_owner(
+        self, owner: str, *, limit: int, after: JobPosition | None, state: JobState | None
+    ) -> tuple[list[JobRecord], JobPosition | None]:
+        """At most `limit` of the owner's jobs, newest first, and where the next page starts."""
+        ...
+
+    def list_unfinished(self, *, unchanged_since: datetime, due: datetime) -> Iterator[JobRecord]:
+        """Jobs not ended, last changed at `unchanged_since` at the latest, with a deadline <= due."""
+        ...
+
+
+class ObjectStore(Protocol):
+    """The results bucket."""
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Write an object."""
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Read an object.
+
+        Raises:
+            ObjectNotFoundError: There is none.
+        """
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        ...
+
+    def uri(self, key: str) -> str:
+        """The object's `s3://` URI."""
+        ...
+
+    def key_of(self, uri: str) -> str:
+        """The key in an `s3://` URI of this bucket.
+
+        Raises:
+            ObjectNotFoundError: The URI points elsewhere.
+        """
+        ...
+
+
+class InferenceQueue(Protocol):
+    """Asynchronous inference."""
+
+    def submit(self, job_id: str, input_uri: str) -> None:
+        """Ask for the inference of the request that lies at `input_uri`."""
+        ...
+
+
+class UrlSigner(Protocol):
+    """The CDN."""
+
+    def sign(self, key: str, now: datetime) -> tuple[str, datetime]:
+        """A link to an object of the results bucket, and when it stops working."""
+        ...
+
+
+class ModelCatalogue(Protocol):
+    """The models being served."""
+
+    def find(self, name: str) -> LiveModel | None:
+        """The model of that name, or None."""
+        ...
+
+    def all(self) -> tuple[LiveModel, ...]:
+        """All models, by name."""
+        ...
+
+
+class Archive(Protocol):
+    """A zip being read member by member."""
+
+    def names(self) -> tuple[str, ...]:
+        """Names of the files in it, directories left out."""
+        ...
+
+    def open(self, name: str) -> IO[bytes]:
+        """A stream of one file's bytes."""
+        ...
+
+
+class FileStore(Protocol):
+    """One bucket that files are published to."""
+
+    def upload(self, key: str, stream: IO[bytes], content_type: str, cache_control: str) -> None:
+        """Write an object from a stream, with bounded memory."""
+        ...
+
+    def read(self, key: str) -> bytes | None:
+        """A small object's bytes, or None where there is none."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is no error."""
+        ...
+
+    def delete_below(self, prefix: str, *, keep: frozenset[str], purge_versions: bool) -> None:
+        """Remove all objects below a prefix but `keep`; a bucket that is gone is no error."""
+        ...
+
+
+class SecretStore(Protocol):
+    """Secrets Manager."""
+
+    def read(self, secret_id: str) -> str | None:
+        """The current value, or None where it was never set."""
+        ...
+
+    def write(self, secret_id: str, value: str) -> None:
+        """Make `value` the current one."""
+        ...
+
+
+class KeyPairs(Protocol):
+    """RSA key pairs in PEM."""
+
+    def generate(self) -> str:
+        """A new private key."""
+        ...
+
+    def public_key(self, private_pem: str) -> str | None:
+        """The public key that belongs to a private one, or None if the text is not such a key."""
+        ...

@@ -1,0 +1,46 @@
+"""A job as callers see it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from nvfp4_ddim_contracts import Job, JobImage, JobProgress
+
+from .ports import Clock, UrlSigner
+from .records import JobRecord, StoredImage
+
+__all__ = ["JobPresenter"]
+
+
+@dataclass(frozen=True)
+class JobPresenter:
+    """Turns stored jobs into the contract's, with links to finished pictures."""
+
+    signer: UrlSigner
+    clock: Clock
+
+    def present(self, job: JobRecord) -> Job:
+        """The job as the contract says."""
+        now = self.clock.now()
+        return Job(
+            id=job.id,
+            state=job.state,
+            request=job.request,
+            progress=JobProgress(step=job.step, total_steps=job.total_steps),
+            attempt=job.attempt,
+            created_at=job.created_at,
+            updated_at=job.updated_at,
+            images=tuple(self._image(image, now) for image in job.images),
+            provenance=job.provenance,
+            timings=job.timings,
+            error=job.error,
+        )
+
+    def _image(self, image: StoredImage, now: datetime) -> JobImage:
+        url, expires_at = self.signer.sign(image.key, now)
+        return JobImage(
+            url=url,
+            seed=image.seed,
+            width=image.width,
+            height=image.height,
+            expires_at=expires_at,
+        )

@@ -1,0 +1,107 @@
+"""What the job table holds: models of their own, apart from what callers see.
+
+Unknown attributes are ignored, so that two versions of the service can run side by side while
+one replaces the other.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+from nvfp4_ddim_contracts import (
+    GenerationRequest,
+    ImageFormat,
+    JobState,
+    Problem,
+    Provenance,
+    Timings,
+)
+
+__all__ = ["IdempotencyRecord", "JobPosition", "JobRecord", "StoredImage", "Transition"]
+
+
+class _Stored(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class StoredImage(_Stored):
+    """A finished picture in the results bucket."""
+
+    key: str
+    seed: int
+    width: int
+    height: int
+    image_format: ImageFormat
+
+
+class JobRecord(_Stored):
+    """A job. Times are UTC; `expires_at` is Unix seconds, as DynamoDB's TTL wants it.
+
+    `attempt` counts from 1; `dispatched_attempt` is the last one handed to inference, 0 at first.
+    """
+
+    id: str
+    owner: str
+    state: JobState
+    request: GenerationRequest
+    step: int = 0
+    total_steps: int
+    attempt: int = 1
+    dispatched_attempt: int = 0
+    created_at: datetime
+    updated_at: datetime
+    deadline_at: datetime
+    expires_at: int
+    images: tuple[StoredImage, ...] = ()
+    provenance: Provenance | None = None
+    timings: Timings | None = None
+    error: Problem | None = None
+
+    @property
+    def needs_dispatch(self) -> bool:
+        """Whether the current attempt has not been handed to inference.
+
+        A late progress report of a lost attempt may have made the job `running` again before the
+        next attempt was dispatched, hence not only `queued`.
+        """
+        return not self.state.is_terminal and self.dispatched_attempt < self.attempt
+
+
+class IdempotencyRecord(_Stored):
+    """What a caller's Idempotency-Key stands for until `expires_at`, Unix seconds."""
+
+    owner: str
+    key: str
+    request_sha256: str
+    job_id: str
+    expires_at: int
+
+
+@dataclass(frozen=True)
+class JobPosition:
+    """Where a page of an owner's jobs ends."""
+
+    created_at: datetime
+    job_id: str
+
+
+@dataclass(frozen=True)
+class Transition:
+    """A conditional change of one job. Fields that are None stay as they are.
+
+    The store writes it only while the job is in a state from which `target` is legal and, where
+    given, while its attempt is `attempt` and its last change is not after `unchanged_since`.
+    """
+
+    job_id: str
+    target: JobState
+    at: datetime
+    attempt: int | None = None
+    unchanged_since: datetime | None = None
+    next_attempt: int | None = None
+    step: int | None = None
+    images: tuple[StoredImage, ...] | None = None
+    provenance: Provenance | None = None
+    timings: Timings | None = None
+    error: Problem | None = None

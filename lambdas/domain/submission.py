@@ -1,0 +1,107 @@
+"""Accepting a request: defaults filled in, model checked, stored exactly once per key."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from nvfp4_ddim_contracts import GenerationRequest, JobState
+
+from .errors import IdempotencyKeyTakenError, IdempotencyMismatchError, UnknownModelError
+from .ports import Clock, IdFactory, JobStore, ModelCatalogue
+from .records import IdempotencyRecord, JobRecord
+
+__all__ = ["JobSubmitter", "Submission", "SubmissionPolicy"]
+
+
+@dataclass(frozen=True)
+class SubmissionPolicy:
+    """What a job gets that the request does not say."""
+
+    default_model: str
+    lifetime: timedelta
+    deadline: timedelta
+
+
+@dataclass(frozen=True)
+class Submission:
+    """The stored job, and whether an earlier request with the same key had made it."""
+
+    job: JobRecord
+    replayed: bool
+
+
+@dataclass(frozen=True)
+class JobSubmitter:
+    """Stores jobs; the table's stream takes them from there."""
+
+    jobs: JobStore
+    catalogue: ModelCatalogue
+    clock: Clock
+    ids: IdFactory
+    policy: SubmissionPolicy
+
+    def submit(
+        self, owner: str, request: GenerationRequest, idempotency_key: str | None
+    ) -> Submission:
+        """Store a job, or find the one that the same key and request made before.
+
+        Args:
+            owner: The caller.
+            request: What to generate. An absent model and seed are filled in, so that every
+                attempt at the job makes the same picture.
+            idempotency_key: The caller's name for this request, or None.
+
+        Returns:
+            The job, new or found.
+
+        Raises:
+            UnknownModelError: No artifact is being served under the model's name.
+            IdempotencyMismatchError: The key was used with another request.
+        """
+        digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
+        if idempotency_key and (found := self._find(owner, idempotency_key, digest)):
+            return found
+        job = self._new_job(owner, request)
+        record = idempotency_key and IdempotencyRecord(
+            owner=owner,
+            key=idempotency_key,
+            request_sha256=digest,
+            job_id=job.id,
+            expires_at=job.expires_at,
+        )
+        try:
+            self.jobs.create(job, record or None)
+        except IdempotencyKeyTakenError:
+            # A concurrent request with the same key won between the look-up and the write.
+            found = self._find(owner, idempotency_key or "", digest)
+            if found is None:
+                raise
+            return found
+        return Submission(job, replayed=False)
+
+    def _find(self, owner: str, key: str, digest: str) -> Submission | None:
+        record = self.jobs.get_idempotency(owner, key)
+        if record is None or record.expires_at <= self.clock.now().timestamp():
+            return None
+        if record.request_sha256 != digest:
+            raise IdempotencyMismatchError
+        job = self.jobs.get(record.job_id)
+        return Submission(job, replayed=True) if job else None
+
+    def _new_job(self, owner: str, request: GenerationRequest) -> JobRecord:
+        name = request.model or self.policy.default_model
+        if self.catalogue.find(name) is None:
+            raise UnknownModelError(name, tuple(model.name for model in self.catalogue.all()))
+        seed = self.ids.seed() if request.seed is None else request.seed
+        now = self.clock.now()
+        return JobRecord(
+            id=self.ids.job_id(),
+            owner=owner,
+            state=JobState.QUEUED,
+            request=request.model_copy(update={"model": name, "seed": seed}),
+            total_steps=request.num_inference_steps or request.preset.steps,
+            created_at=now,
+            updated_at=now,
+            deadline_at=now + self.policy.deadline,
+            expires_at=int((now + self.policy.lifetime).timestamp()),
+        )
