@@ -164,6 +164,10 @@ class Archive(Protocol):
         """Names of the files in it, directories left out."""
         ...
 
+    def size(self, name: str) -> int:
+        """Bytes of one file, uncompressed."""
+        ...
+
     def open(self, name: str) -> IO[bytes]:
         """A stream of one file's bytes."""
         ...

@@ -1,0 +1,48 @@
+"""boto3 clients, one per service and process.
+
+The retry mode and the timeouts are for functions that a caller is waiting for: fail a stuck
+connection early and try again, rather than run into API Gateway's 29 s.
+"""
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
+
+__all__ = ["dynamodb", "s3", "sagemaker_runtime", "secrets_manager"]
+
+_CONFIG = Config(
+    retries={"mode": "standard", "total_max_attempts": 4},
+    connect_timeout=2,
+    read_timeout=10,
+)
+
+
+@cache
+def dynamodb() -> "DynamoDBClient":
+    """The DynamoDB client."""
+    return boto3.client("dynamodb", config=_CONFIG)
+
+
+@cache
+def s3() -> "S3Client":
+    """The S3 client."""
+    return boto3.client("s3", config=_CONFIG)
+
+
+@cache
+def sagemaker_runtime() -> "SageMakerRuntimeClient":
+    """The SageMaker runtime client."""
+    return boto3.client("sagemaker-runtime", config=_CONFIG)
+
+
+@cache
+def secrets_manager() -> Any:
+    """The Secrets Manager client."""
+    return boto3.client("secretsmanager", config=_CONFIG)

@@ -1,0 +1,104 @@
+"""The OpenAI Images API's `create`, on top of jobs."""
+
+import base64
+from dataclasses import dataclass
+
+from nvfp4_ddim_contracts import GenerationRequest, JobState
+from nvfp4_ddim_contracts.images import ImageData, ImagesRequest, ImagesResponse
+
+from .errors import AnswerTooLargeError, GenerationFailedError, JobPendingError
+from .jobs import JobService
+from .ports import Clock, ObjectStore, UrlSigner
+from .records import JobRecord
+from .submission import JobSubmitter
+
+__all__ = ["ImageService", "PendingImages", "to_generation_request"]
+
+# Lambda answers with 6 MB at most; base64 makes four bytes of three.
+_MAX_INLINE_BYTES = 4_000_000
+
+
+def to_generation_request(request: ImagesRequest) -> GenerationRequest:
+    """The job that an OpenAI-shaped request stands for.
+
+    Raises:
+        pydantic.ValidationError: The size is out of range, or not in multiples of 8 pixels.
+    """
+    width, height = (
+        (None, None) if request.size == "auto" else map(int, request.size.split("x"))
+    )
+    return GenerationRequest(
+        prompt=request.prompt,
+        model=request.model,
+        preset=request.quality.preset,
+        width=width,
+        height=height,
+        num_images=request.n,
+        seed=request.seed,
+        image_format=request.output_format,
+    )
+
+
+@dataclass(frozen=True)
+class PendingImages:
+    """A request that was accepted and is to be awaited."""
+
+    job: JobRecord
+    replayed: bool
+    inline: bool
+
+
+@dataclass(frozen=True)
+class ImageService:
+    """Makes pictures while the caller waits."""
+
+    submitter: JobSubmitter
+    jobs: JobService
+    results: ObjectStore
+    signer: UrlSigner
+    clock: Clock
+
+    def create(
+        self, owner: str, request: ImagesRequest, idempotency_key: str | None
+    ) -> PendingImages:
+        """Accept the request.
+
+        Raises:
+            UnknownModelError: No artifact is being served under the model's name.
+            IdempotencyMismatchError: The key was used with another request.
+            pydantic.ValidationError: The size is not possible.
+        """
+        submission = self.submitter.submit(owner, to_generation_request(request), idempotency_key)
+        return PendingImages(
+            submission.job, submission.replayed, request.response_format == "b64_json"
+        )
+
+    def finish(self, pending: PendingImages, wait_seconds: float) -> ImagesResponse:
+        """Wait for the pictures.
+
+        Raises:
+            JobPendingError: They are not ready after `wait_seconds`; the job goes on.
+            GenerationFailedError: The job failed, or was cancelled or expired.
+            AnswerTooLargeError: They don't fit into the answer.
+        """
+        job = self.jobs.wait(pending.job, wait_seconds)
+        if not job.state.is_terminal:
+            raise JobPendingError(job.id)
+        if job.state is not JobState.SUCCEEDED or job.provenance is None:
+            raise GenerationFailedError(job.id, job.state, job.error)
+        return ImagesResponse(
+            created=int(job.created_at.timestamp()),
+            data=self._inline(job) if pending.inline else self._links(job),
+            job_id=job.id,
+            provenance=job.provenance,
+        )
+
+    def _links(self, job: JobRecord) -> tuple[ImageData, ...]:
+        now = self.clock.now()
+        return tuple(ImageData(url=self.signer.sign(image.key, now)[0]) for image in job.images)
+
+    def _inline(self, job: JobRecord) -> tuple[ImageData, ...]:
+        pictures = [self.results.get(image.key) for image in job.images]
+        if sum(map(len, pictures)) > _MAX_INLINE_BYTES:
+            raise AnswerTooLargeError(job.id)
+        return tuple(ImageData(b64_json=base64.b64encode(data).decode()) for data in pictures)
