@@ -1,0 +1,89 @@
+"""SageMaker's contract over HTTP: `GET /ping` and `POST /invocations`.
+
+Source: Amazon SageMaker developer guide, "Custom inference code with hosting services".
+"""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ExceptionHandler
+
+from .errors import ServerError
+from .invocation import Invocation
+from .loading import connect_progress, pipeline_loader
+from .ports import PipelineLoader, ProgressSink
+from .problems import problem_response
+from .service import InferenceService
+from .settings import ServerSettings
+
+__all__ = ["create_app"]
+
+
+def create_app(
+    settings: ServerSettings,
+    *,
+    load_pipeline: PipelineLoader | None = None,
+    sink: ProgressSink | None = None,
+    on_broken: Callable[[], None] = lambda: None,
+) -> Starlette:
+    """Make the ASGI application; the model starts to load with its lifespan.
+
+    Args:
+        settings: What an operator can set.
+        load_pipeline: Verifies and loads the model; by default the artifact in `model_dir`.
+        sink: Where jobs' progress goes; by default the job table, if one is set.
+        on_broken: Called once, on another thread, when the model can't be loaded or the
+            accelerator is lost. `/ping` answers 503 with the reason from then on.
+
+    Returns:
+        The application. `app.state.service` is its `InferenceService`; after shutdown,
+        `app.state.is_worker_gone` says whether no thread is left in the sampler.
+
+    Raises:
+        StartError: Progress is wanted but can't be reported.
+    """
+    service = InferenceService(
+        settings,
+        load_pipeline or pipeline_loader(settings),
+        sink or connect_progress(settings),
+        on_broken,
+    )
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        service.start()
+        yield
+        app.state.is_worker_gone = service.close()
+
+    async def ping(_request: Request) -> Response:
+        service.check_ready()
+        return Response()
+
+    async def invocations(request: Request) -> Response:
+        return await Invocation(service, settings, request).answer()
+
+    handlers: dict[int | type[Exception], ExceptionHandler] = {
+        ServerError: _answer_error,
+        404: _answer_error,
+        405: _answer_error,
+        Exception: _answer_error,
+    }
+    app = Starlette(
+        routes=[
+            Route("/ping", ping, methods=["GET"]),
+            Route("/invocations", invocations, methods=["POST"]),
+        ],
+        lifespan=lifespan,
+        exception_handlers=handlers,
+    )
+    app.state.service = service
+    app.state.is_worker_gone = True
+    return app
+
+
+async def _answer_error(_request: Request, error: Exception) -> Response:
+    return problem_response(error)

@@ -1,0 +1,92 @@
+"""From a request to a plan: every default filled in, every limit of this server checked."""
+
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nvfp4_ddim_contracts import FieldError, GenerationRequest, Preset
+from nvfp4_ddim_contracts.generation import MAX_SEED
+
+from .errors import InvalidFieldsError, UnknownModelError
+from .ports import Pipeline
+from .settings import ServerSettings
+
+__all__ = ["BatchKey", "Plan", "make_plan"]
+
+
+@dataclass(frozen=True)
+class BatchKey:
+    """What pictures must have in common to be sampled together. Sizes in pixels."""
+
+    preset: Preset
+    num_inference_steps: int
+    guidance_scale: float
+    eta: float
+    width: int
+    height: int
+    negative_prompt: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A request with nothing left open; picture k is made from `seeds[k]`."""
+
+    prompt: str
+    seeds: tuple[int, ...]
+    key: BatchKey
+
+    @property
+    def total_steps(self) -> int:
+        """Sampler steps of all pictures."""
+        return self.key.num_inference_steps * len(self.seeds)
+
+
+def make_plan(
+    request: GenerationRequest, pipelines: Mapping[Preset, Pipeline], settings: ServerSettings
+) -> Plan:
+    """Fill in what the request leaves open.
+
+    Args:
+        request: The caller's wishes, already within the contract's bounds.
+        pipelines: The loaded model under every preset.
+        settings: This server's limits.
+
+    Raises:
+        UnknownModelError: The request names another model than the one loaded.
+        InvalidFieldsError: The request is over a limit of this server.
+    """
+    pipeline = pipelines[request.preset]
+    if request.model not in (None, pipeline.model_name):
+        raise UnknownModelError(
+            f"This server holds the model {pipeline.model_name!r}, not {request.model!r}."
+        )
+    steps = request.num_inference_steps or request.preset.steps
+    guidance = request.guidance_scale
+    key = BatchKey(
+        preset=request.preset,
+        num_inference_steps=steps,
+        guidance_scale=pipeline.default_guidance_scale if guidance is None else guidance,
+        eta=request.eta,
+        width=request.width or pipeline.native_width,
+        height=request.height or pipeline.native_height,
+        negative_prompt=request.negative_prompt,
+    )
+    _check_limits(key, settings)
+    first = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed
+    seeds = tuple((first + k) % (MAX_SEED + 1) for k in range(request.num_images))
+    return Plan(prompt=request.prompt, seeds=seeds, key=key)
+
+
+def _check_limits(key: BatchKey, settings: ServerSettings) -> None:
+    errors = []
+    if key.num_inference_steps > settings.max_steps:
+        message = f"{key.num_inference_steps} steps; this server allows {settings.max_steps}."
+        errors.append(FieldError(field="num_inference_steps", message=message))
+    if key.width * key.height > settings.max_pixels:
+        message = (
+            f"{key.width}x{key.height} is {key.width * key.height} pixels; "
+            f"this server allows {settings.max_pixels}."
+        )
+        errors.extend(FieldError(field=side, message=message) for side in ("width", "height"))
+    if errors:
+        raise InvalidFieldsError(errors)

@@ -1,0 +1,157 @@
+"""The model: verified, loaded and warmed up once in `setup()`, then asked many times."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+from nvfp4_ddim_contracts import FieldError, Preset
+from nvfp4_ddim_optimizer.errors import GenerationCancelled, InvalidInputError
+from PIL.Image import Image
+
+from .errors import (
+    DeviceLostError,
+    GenerationFailedError,
+    InvalidFieldsError,
+    NotReadyError,
+    StartError,
+)
+from .planning import BatchKey
+from .ports import Pipeline, PipelineLoader, Step
+
+__all__ = ["Predictor"]
+
+_WARM_UP_STEPS = 2
+
+logger = logging.getLogger(__name__)
+
+
+class Predictor:
+    """Owns the pipeline. `setup` and `predict` must run on one thread; `pipelines` on any."""
+
+    def __init__(self, load: PipelineLoader, expected_name: str | None = None) -> None:
+        """Note what to load; nothing is loaded yet.
+
+        Args:
+            load: Verifies and loads the model.
+            expected_name: The name that the model must carry, if any.
+        """
+        self._load = load
+        self._expected_name = expected_name
+        self._pipelines: Mapping[Preset, Pipeline] = {}
+
+    @property
+    def pipelines(self) -> Mapping[Preset, Pipeline]:
+        """The model under every preset, all with the same weights.
+
+        Raises:
+            NotReadyError: `setup` has not finished.
+        """
+        if not self._pipelines:
+            raise NotReadyError("The model is still loading.", retry_after_seconds=5)
+        return self._pipelines
+
+    def setup(self) -> None:
+        """Load the model and paint once, so that the first request is as fast as the next.
+
+        Raises:
+            StartError: The model is not the one expected.
+            NVFP4Error: The artifact is missing, corrupt, too new or foreign, or the device is not
+                there.
+        """
+        begun = time.monotonic()
+        pipeline = self._load()
+        if self._expected_name not in (None, pipeline.model_name):
+            raise StartError(
+                f"MODEL_NAME is {self._expected_name!r}, but the artifact in SM_MODEL_DIR is "
+                f"{pipeline.model_name!r}. Mount the right artifact, or unset MODEL_NAME."
+            )
+        loaded = time.monotonic()
+        pipelines = {preset: pipeline.with_preset(preset) for preset in Preset}
+        self._warm_up(pipelines[Preset.FAST])
+        self._pipelines = pipelines
+        logger.info(
+            "model ready",
+            extra={
+                "fields": {
+                    "model": pipeline.model_name,
+                    "artifact": pipeline.artifact_sha256,
+                    "execution_path": pipeline.execution_path,
+                    "load_seconds": round(loaded - begun, 3),
+                    "warm_up_seconds": round(time.monotonic() - loaded, 3),
+                }
+            },
+        )
+
+    def predict(
+        self,
+        prompts: Sequence[str],
+        seeds: Sequence[int],
+        key: BatchKey,
+        *,
+        on_step: Callable[[int], None],
+        should_cancel: Callable[[], bool],
+    ) -> Sequence[Image] | None:
+        """Paint one picture per prompt in one batch.
+
+        Args:
+            prompts: One per picture.
+            seeds: One per picture.
+            key: What the pictures have in common.
+            on_step: Called with the number of finished steps.
+            should_cancel: Asked between steps.
+
+        Returns:
+            The pictures, or None when cancelled.
+
+        Raises:
+            InvalidFieldsError: The model can't do what was asked, such as this size.
+            GenerationFailedError: Anything else went wrong.
+            DeviceLostError: The accelerator failed; only a new process mends it.
+        """
+
+        def forward(step: Step) -> None:
+            on_step(step.step)
+
+        try:
+            return self.pipelines[key.preset].generate(
+                list(prompts),
+                negative_prompt=key.negative_prompt,
+                num_inference_steps=key.num_inference_steps,
+                guidance_scale=key.guidance_scale,
+                eta=key.eta,
+                height=key.height,
+                width=key.width,
+                seed=list(seeds),
+                on_step=forward,
+                should_cancel=should_cancel,
+            )
+        except GenerationCancelled:
+            return None
+        except InvalidInputError as error:
+            raise InvalidFieldsError([FieldError(field="body", message=str(error))]) from error
+        except torch.AcceleratorError as error:
+            raise DeviceLostError("The accelerator failed; the server starts anew.") from error
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise GenerationFailedError(
+                f"There is not enough memory for {len(seeds)} x {key.width}x{key.height} pixels."
+            ) from error
+        except Exception as error:
+            raise GenerationFailedError(
+                "The pipeline failed; the server's log says why."
+            ) from error
+
+    @staticmethod
+    def _warm_up(pipeline: Pipeline) -> None:
+        pipeline.generate(
+            ["warm-up"],
+            negative_prompt="",
+            num_inference_steps=_WARM_UP_STEPS,
+            guidance_scale=pipeline.default_guidance_scale,
+            eta=0.0,
+            height=pipeline.native_height,
+            width=pipeline.native_width,
+            seed=[0],
+            on_step=lambda _step: None,
+            should_cancel=lambda: False,
+        )
