@@ -9,9 +9,8 @@ what the function needs, so that `infra/` gives it no more. `POWERTOOLS_SERVICE_
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-
 from nvfp4_ddim_contracts.generation import ModelName
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 __all__ = [
     "CancelJobSettings",
@@ -19,6 +18,7 @@ __all__ = [
     "CreateJobSettings",
     "DispatchJobSettings",
     "GetJobSettings",
+    "HttpSettings",
     "ListJobsSettings",
     "ListModelsSettings",
     "RecordResultSettings",
@@ -52,7 +52,9 @@ class Settings(BaseModel):
         return cls.model_validate(dict(environment))
 
 
-class _Http(Settings):
+class HttpSettings(Settings):
+    """What every function behind API Gateway reads."""
+
     # Callers authenticate by a key in a header, never by a cookie, so that any origin is safe.
     allowed_origin: str = Field("*", description="Value of Access-Control-Allow-Origin.")
 
@@ -79,7 +81,7 @@ class _Submission(Settings):
     )
 
 
-class CreateJobSettings(_Http, _Table, _Cdn, _Submission):
+class CreateJobSettings(HttpSettings, _Table, _Cdn, _Submission):
     """`POST /v1/jobs`."""
 
 
@@ -89,7 +91,7 @@ class CreateImageSettings(CreateJobSettings):
     results_bucket: NonEmpty
 
 
-class GetJobSettings(_Http, _Table, _Cdn):
+class GetJobSettings(HttpSettings, _Table, _Cdn):
     """`GET /v1/jobs/{job_id}`."""
 
 
@@ -99,11 +101,11 @@ class ListJobsSettings(GetJobSettings):
     owner_index_name: NonEmpty
 
 
-class CancelJobSettings(_Http, _Table):
+class CancelJobSettings(HttpSettings, _Table):
     """`DELETE /v1/jobs/{job_id}`."""
 
 
-class ListModelsSettings(_Http):
+class ListModelsSettings(HttpSettings):
     """`GET /v1/models`."""
 
     artifact_bucket: NonEmpty

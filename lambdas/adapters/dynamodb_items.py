@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
+from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
+from nvfp4_ddim_contracts.table import PARTITION_KEY, job_partition
 from pydantic import BaseModel
 
 from lambdas.domain.records import IdempotencyRecord, JobRecord, StoredImage, Transition
-from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
-from nvfp4_ddim_contracts.table import PARTITION_KEY, job_partition
 
 __all__ = [
     "Item",
@@ -25,7 +25,7 @@ __all__ = [
     "idempotency_partition",
     "idempotency_to_item",
     "job_from_item",
-    "job_id_of_partition",
+    "job_from_stream",
     "job_to_item",
     "to_item",
     "to_text",
@@ -66,17 +66,23 @@ def job_from_item(item: Item) -> JobRecord:
         pydantic.ValidationError: It is not a job's item.
     """
     values = {name: _DESERIALIZER.deserialize(value) for name, value in item.items()}
-    values["id"] = job_id_of_partition(values[PARTITION_KEY])
+    values["id"] = _job_id(values[PARTITION_KEY])
     for name in _JSON_ATTRIBUTES:
         if name in values:
             values[name] = json.loads(values[name])
     return JobRecord.model_validate(values)
 
 
-def job_id_of_partition(partition: str) -> str | None:
-    """The job id in a partition key, or None for an item of another kind."""
-    match = _JOB_PARTITION.fullmatch(partition)
-    return match.group(1) if match else None
+def job_from_stream(record: Mapping[str, Any]) -> JobRecord | None:
+    """The new image of a stream record, or None if it is a deletion or no job's.
+
+    Args:
+        record: One entry of a stream event's `Records`, in the view NEW_AND_OLD_IMAGES.
+    """
+    image: Item | None = record["dynamodb"].get("NewImage")
+    if not image or _job_id(image[PARTITION_KEY]["S"]) is None:
+        return None
+    return job_from_item(image)
 
 
 def changed_attributes(transition: Transition) -> dict[str, str | int]:
@@ -129,3 +135,8 @@ def _plain(value: Any) -> str | int:
     if isinstance(value, datetime):
         return to_text(value)
     return value if isinstance(value, int) else str(value)
+
+
+def _job_id(partition: str) -> str | None:
+    match = _JOB_PARTITION.fullmatch(partition)
+    return match.group(1) if match else None

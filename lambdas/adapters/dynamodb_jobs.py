@@ -12,6 +12,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
+from nvfp4_ddim_contracts import JobState
+from nvfp4_ddim_contracts.jobs import sources_of
+from nvfp4_ddim_contracts.table import PARTITION_KEY, job_partition
 
 from lambdas.adapters.dynamodb_items import (
     changed_attributes,
@@ -25,9 +28,6 @@ from lambdas.adapters.dynamodb_items import (
 )
 from lambdas.domain.errors import IdempotencyKeyTakenError, TransitionRefusedError
 from lambdas.domain.records import IdempotencyRecord, JobPosition, JobRecord, Transition
-from nvfp4_ddim_contracts import JobState
-from nvfp4_ddim_contracts.jobs import sources_of
-from nvfp4_ddim_contracts.table import PARTITION_KEY, job_partition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -158,23 +158,22 @@ class DynamoDBJobs:
     ) -> tuple[list[JobRecord], JobPosition | None]:
         """At most `limit` of the owner's jobs, newest first, and where the next page starts."""
         query = self._owner_query(owner, limit, state)
-        start = _start_key(owner, after)
+        if after is not None:
+            query["ExclusiveStartKey"] = _start_key(owner, after)
         jobs: list[JobRecord] = []
         for _ in range(_MAX_FILTERED_PAGES):
-            page = self.client.query(
-                **query, **({"ExclusiveStartKey": start} if start is not None else {})
-            )
+            page = self.client.query(**query)
             jobs += [job_from_item(item) for item in page["Items"]]
             if len(jobs) > limit:
                 last = jobs[limit - 1]
                 return jobs[:limit], JobPosition(last.created_at, last.id)
-            start = page.get("LastEvaluatedKey")
-            if start is None:
+            if "LastEvaluatedKey" not in page:
                 return jobs, None
-        return jobs, _position(start) if start is not None else None
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return jobs, _position(query["ExclusiveStartKey"])
 
     def list_unfinished(self, *, unchanged_since: datetime, due: datetime) -> Iterator[JobRecord]:
-        """Jobs not ended, last changed at `unchanged_since` at the latest, with a deadline <= due."""
+        """Jobs not ended, last changed at `unchanged_since` or before, with a deadline <= due."""
         pages = self.client.get_paginator("query")
         for state in _UNFINISHED:
             for page in pages.paginate(
@@ -219,9 +218,7 @@ class DynamoDBJobs:
         return query
 
 
-def _start_key(owner: str, after: JobPosition | None) -> dict[str, Any] | None:
-    if after is None:
-        return None
+def _start_key(owner: str, after: JobPosition) -> dict[str, Any]:
     return to_item(
         {
             PARTITION_KEY: job_partition(after.job_id),
@@ -237,5 +234,5 @@ def _position(key: Mapping[str, Any]) -> JobPosition:
 
 
 def _cancellation_reasons(error: ClientError) -> list[str]:
-    reasons: list[dict[str, Any]] = error.response.get("CancellationReasons", [])
+    reasons: Any = error.response.get("CancellationReasons", [])
     return [reason.get("Code", "") for reason in reasons]

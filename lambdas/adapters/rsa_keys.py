@@ -22,9 +22,7 @@ class RsaKeyPairs:
     def generate(self) -> str:
         """A new private key."""
         key = generate_private_key(public_exponent=_PUBLIC_EXPONENT, key_size=_KEY_BITS)
-        pem = key.private_bytes(
-            Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()
-        )
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
         return pem.decode()
 
     def public_key(self, private_pem: str) -> str | None:

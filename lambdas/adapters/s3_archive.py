@@ -7,8 +7,7 @@ from typing import IO, TYPE_CHECKING
 from zipfile import ZipFile
 
 if TYPE_CHECKING:
-    from collections.abc import Buffer
-
+    from _typeshed import WriteableBuffer
     from mypy_boto3_s3 import S3Client
 
 __all__ = ["S3ZipArchive"]
@@ -65,7 +64,7 @@ class _RangedObject(io.RawIOBase):
         self._position = max(0, start + offset)
         return self._position
 
-    def readinto(self, buffer: "Buffer") -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         view = memoryview(buffer)
         end = min(self._position + len(view), self._size)
         if end <= self._position:

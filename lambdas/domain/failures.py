@@ -9,9 +9,8 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from pydantic import ValidationError
-
 from nvfp4_ddim_contracts import Problem, ProblemType
+from pydantic import ValidationError
 
 __all__ = ["AttemptFailure", "classify_failure", "unreadable_answer"]
 

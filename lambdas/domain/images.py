@@ -3,14 +3,21 @@
 import base64
 from dataclasses import dataclass
 
-from nvfp4_ddim_contracts import GenerationRequest, JobState
+from nvfp4_ddim_contracts import FieldError, GenerationRequest, JobState
 from nvfp4_ddim_contracts.images import ImageData, ImagesRequest, ImagesResponse
+from pydantic import ValidationError
 
-from .errors import AnswerTooLargeError, GenerationFailedError, JobPendingError
+from .errors import (
+    AnswerTooLargeError,
+    GenerationFailedError,
+    InvalidRequestError,
+    JobPendingError,
+)
 from .jobs import JobService
 from .ports import Clock, ObjectStore, UrlSigner
 from .records import JobRecord
 from .submission import JobSubmitter
+from .validation import field_errors
 
 __all__ = ["ImageService", "PendingImages", "to_generation_request"]
 
@@ -22,21 +29,27 @@ def to_generation_request(request: ImagesRequest) -> GenerationRequest:
     """The job that an OpenAI-shaped request stands for.
 
     Raises:
-        pydantic.ValidationError: The size is out of range, or not in multiples of 8 pixels.
+        InvalidRequestError: The size is out of range, or not in multiples of 8 pixels.
     """
-    width, height = (
-        (None, None) if request.size == "auto" else map(int, request.size.split("x"))
-    )
-    return GenerationRequest(
-        prompt=request.prompt,
-        model=request.model,
-        preset=request.quality.preset,
-        width=width,
-        height=height,
-        num_images=request.n,
-        seed=request.seed,
-        image_format=request.output_format,
-    )
+    width, height = (None, None) if request.size == "auto" else map(int, request.size.split("x"))
+    try:
+        return GenerationRequest(
+            prompt=request.prompt,
+            model=request.model,
+            preset=request.quality.preset,
+            width=width,
+            height=height,
+            num_images=request.n,
+            seed=request.seed,
+            image_format=request.output_format,
+        )
+    except ValidationError as error:
+        # Everything else was checked by the request's own model already.
+        errors = tuple(
+            FieldError(field="size", message=f"{wrong.field}: {wrong.message}")
+            for wrong in field_errors(error)
+        )
+        raise InvalidRequestError("The size is not possible.", errors) from error
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ class ImageService:
         Raises:
             UnknownModelError: No artifact is being served under the model's name.
             IdempotencyMismatchError: The key was used with another request.
-            pydantic.ValidationError: The size is not possible.
+            InvalidRequestError: The size is not possible.
         """
         submission = self.submitter.submit(owner, to_generation_request(request), idempotency_key)
         return PendingImages(

@@ -10,9 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
 from nvfp4_ddim_contracts.keys import ASYNC_INPUT_PREFIX, JOB_ID_PATTERN
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from .errors import NotificationError
 

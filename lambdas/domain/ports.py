@@ -93,7 +93,7 @@ class JobStore(Protocol):
         ...
 
     def list_unfinished(self, *, unchanged_since: datetime, due: datetime) -> Iterator[JobRecord]:
-        """Jobs not ended, last changed at `unchanged_since` at the latest, with a deadline <= due."""
+        """Jobs not ended, last changed at `unchanged_since` or before, with a deadline <= due."""
         ...
 
 

@@ -8,12 +8,29 @@ from nvfp4_ddim_contracts import Job, JobImage, JobProgress
 from .ports import Clock, UrlSigner
 from .records import JobRecord, StoredImage
 
-__all__ = ["JobPresenter"]
+__all__ = ["JobPresenter", "present_job"]
+
+
+def present_job(job: JobRecord, images: tuple[JobImage, ...] = ()) -> Job:
+    """The job as the contract says, with the links given."""
+    return Job(
+        id=job.id,
+        state=job.state,
+        request=job.request,
+        progress=JobProgress(step=job.step, total_steps=job.total_steps),
+        attempt=job.attempt,
+        created_at=job.created_at,
+        updated_at=job.updated_at,
+        images=images,
+        provenance=job.provenance,
+        timings=job.timings,
+        error=job.error,
+    )
 
 
 @dataclass(frozen=True)
 class JobPresenter:
-    """Turns stored jobs into the contract's, with links to finished pictures."""
+    """Adds links to finished pictures."""
 
     signer: UrlSigner
     clock: Clock
@@ -21,19 +38,7 @@ class JobPresenter:
     def present(self, job: JobRecord) -> Job:
         """The job as the contract says."""
         now = self.clock.now()
-        return Job(
-            id=job.id,
-            state=job.state,
-            request=job.request,
-            progress=JobProgress(step=job.step, total_steps=job.total_steps),
-            attempt=job.attempt,
-            created_at=job.created_at,
-            updated_at=job.updated_at,
-            images=tuple(self._image(image, now) for image in job.images),
-            provenance=job.provenance,
-            timings=job.timings,
-            error=job.error,
-        )
+        return present_job(job, tuple(self._image(image, now) for image in job.images))
 
     def _image(self, image: StoredImage, now: datetime) -> JobImage:
         url, expires_at = self.signer.sign(image.key, now)

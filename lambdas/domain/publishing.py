@@ -73,9 +73,7 @@ class FilePublisher:
         if archive is not None or publication.inline_files:
             written = {publication.prefix + name for name in (*names, *publication.inline_files)}
             kept = written | ({publication.pointer_key} if publication.pointer_key else set())
-            self.files.delete_below(
-                publication.prefix, keep=frozenset(kept), purge_versions=False
-            )
+            self.files.delete_below(publication.prefix, keep=frozenset(kept), purge_versions=False)
         if publication.pointer_key is not None:
             self._write_text(publication.pointer_key, publication.pointer_body)
         return PublicationReport(len(names) + len(publication.inline_files), total)
@@ -90,9 +88,7 @@ class FilePublisher:
             publication.prefix, keep=frozenset(), purge_versions=publication.purge_versions
         )
 
-    def _upload_members(
-        self, archive: Archive, names: list[str], publication: Publication
-    ) -> int:
+    def _upload_members(self, archive: Archive, names: list[str], publication: Publication) -> int:
         total = 0
         for name in names:
             self.check_time()

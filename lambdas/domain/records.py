@@ -7,8 +7,6 @@ one replaces the other.
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
-
 from nvfp4_ddim_contracts import (
     GenerationRequest,
     ImageFormat,
@@ -17,6 +15,7 @@ from nvfp4_ddim_contracts import (
     Provenance,
     Timings,
 )
+from pydantic import BaseModel, ConfigDict
 
 __all__ = ["IdempotencyRecord", "JobPosition", "JobRecord", "StoredImage", "Transition"]
 

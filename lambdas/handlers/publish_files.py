@@ -37,3 +37,103 @@ The function needs s3:GetObject on the source; on the destination s3:PutObject, 
 s3:DeleteObject, s3:AbortMultipartUpload, s3:ListBucket, and with PurgeVersions
 s3:DeleteObjectVersion and s3:ListBucketVersions; and the use of the keys that encrypt them.
 """
+
+from collections.abc import Callable
+from typing import Annotated, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from lambdas import wiring
+from lambdas.domain.errors import ResourceError
+from lambdas.domain.publishing import Publication
+from lambdas.domain.validation import field_errors
+
+from ._custom_resource import CustomResourceRequest, Reply, custom_resource_handler
+
+__all__ = ["PublishProperties", "handler"]
+
+NonEmpty = Annotated[str, StringConstraints(min_length=1)]
+
+
+class PublishProperties(BaseModel):
+    """The resource's properties, by their names in the template."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    service_token: str = Field("", alias="ServiceToken")
+    service_timeout: str = Field("", alias="ServiceTimeout")
+    destination_bucket: NonEmpty = Field(alias="DestinationBucket")
+    destination_prefix: Annotated[str, StringConstraints(pattern=r"^([^/].*/)?$")] = Field(
+        "", alias="DestinationPrefix"
+    )
+    source_bucket: NonEmpty | None = Field(None, alias="SourceBucket")
+    source_key: NonEmpty | None = Field(None, alias="SourceKey")
+    last_key: NonEmpty | None = Field(None, alias="LastKey")
+    cache_control: NonEmpty = Field("no-cache", alias="CacheControl")
+    inline_files: dict[str, str] = Field(default_factory=dict, alias="InlineFiles")
+    pointer_key: NonEmpty | None = Field(None, alias="PointerKey")
+    pointer_body: str | None = Field(None, alias="PointerBody")
+    purge_versions: bool = Field(False, alias="PurgeVersions")
+
+    @model_validator(mode="after")
+    def _pairs_are_whole(self) -> Self:
+        if (self.source_bucket is None) != (self.source_key is None):
+            raise ValueError("SourceBucket and SourceKey need each other.")
+        if (self.pointer_key is None) != (self.pointer_body is None):
+            raise ValueError("PointerKey and PointerBody need each other.")
+        return self
+
+    @property
+    def publication(self) -> Publication:
+        """What the domain is asked to publish."""
+        return Publication(
+            prefix=self.destination_prefix,
+            last_name=self.last_key,
+            cache_control=self.cache_control,
+            inline_files=self.inline_files,
+            pointer_key=self.pointer_key,
+            pointer_body=self.pointer_body or "",
+            purge_versions=self.purge_versions,
+        )
+
+
+def _operate(request: CustomResourceRequest, check_time: Callable[[], None]) -> Reply:
+    properties = _parse(request)
+    bucket, prefix = properties.destination_bucket, properties.destination_prefix
+    publisher = wiring.file_publisher(bucket, check_time)
+    if request.is_deletion:
+        publisher.withdraw(properties.publication)
+        return Reply(request.physical_id)
+    archive = (
+        wiring.archive(properties.source_bucket, properties.source_key)
+        if properties.source_bucket and properties.source_key
+        else None
+    )
+    report = publisher.publish(archive, properties.publication)
+    return Reply(
+        physical_id=f"s3://{bucket}/{prefix}",
+        data={
+            "Bucket": bucket,
+            "Prefix": prefix,
+            "FileCount": str(report.file_count),
+            "Bytes": str(report.total_bytes),
+        },
+    )
+
+
+def _parse(request: CustomResourceRequest) -> PublishProperties:
+    try:
+        return PublishProperties.model_validate(request.properties)
+    except ValidationError as error:
+        wrong = "; ".join(f"{entry.field}: {entry.message}" for entry in field_errors(error))
+        raise ResourceError(f"The properties are wrong: {wrong}") from error
+
+
+handler = custom_resource_handler(_operate)

@@ -1,0 +1,16 @@
+"""What pydantic found wrong, in the contract's words and without the input itself."""
+
+from nvfp4_ddim_contracts import FieldError
+from pydantic import ValidationError
+
+__all__ = ["field_errors"]
+
+
+def field_errors(error: ValidationError) -> tuple[FieldError, ...]:
+    """One entry per field; an error of the whole body is called 'body'."""
+    return tuple(
+        FieldError(
+            field=".".join(str(part) for part in entry["loc"]) or "body", message=entry["msg"]
+        )
+        for entry in error.errors(include_url=False, include_context=False, include_input=False)
+    )

@@ -1,0 +1,192 @@
+"""Builds each function's services from its settings: the only place that knows all adapters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lambdas.adapters import clients
+from lambdas.adapters.cloudfront_signer import CloudFrontUrls
+from lambdas.adapters.dynamodb_jobs import DynamoDBJobs
+from lambdas.adapters.s3_archive import S3ZipArchive
+from lambdas.adapters.s3_catalogue import S3Catalogue
+from lambdas.adapters.s3_files import S3Files
+from lambdas.adapters.s3_objects import S3Objects
+from lambdas.adapters.sagemaker_async import SageMakerAsync
+from lambdas.adapters.secrets import SecretsManagerStore
+from lambdas.adapters.system import RandomIds, SystemClock
+from lambdas.domain.catalogue import ModelService
+from lambdas.domain.dispatching import JobDispatcher
+from lambdas.domain.images import ImageService
+from lambdas.domain.jobs import JobService
+from lambdas.domain.presenting import JobPresenter
+from lambdas.domain.publishing import FilePublisher
+from lambdas.domain.recording import ResultRecorder
+from lambdas.domain.signing import SigningKeyService
+from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
+from lambdas.domain.sweeping import JobSweeper
+from lambdas.settings import (
+    CancelJobSettings,
+    CreateImageSettings,
+    CreateJobSettings,
+    DispatchJobSettings,
+    GetJobSettings,
+    ListJobsSettings,
+    ListModelsSettings,
+    RecordResultSettings,
+    SweepJobsSettings,
+)
+
+__all__ = [
+    "JobCreation",
+    "JobReading",
+    "archive",
+    "dispatcher",
+    "file_publisher",
+    "image_service",
+    "job_creation",
+    "job_listing",
+    "job_reading",
+    "job_service",
+    "model_service",
+    "recorder",
+    "signing_keys",
+    "sweeper",
+]
+
+_CLOCK = SystemClock()
+
+
+@dataclass(frozen=True)
+class JobReading:
+    """What `get_job` and `list_jobs` need."""
+
+    jobs: JobService
+    presenter: JobPresenter
+
+
+@dataclass(frozen=True)
+class JobCreation(JobReading):
+    """What `create_job` needs."""
+
+    submitter: JobSubmitter
+
+
+def job_creation(settings: CreateJobSettings) -> JobCreation:
+    """Services of `create_job`."""
+    store = _store(settings.table_name)
+    return JobCreation(
+        jobs=JobService(store, _CLOCK),
+        presenter=JobPresenter(_signer(settings), _CLOCK),
+        submitter=_submitter(settings, store),
+    )
+
+
+def image_service(settings: CreateImageSettings) -> ImageService:
+    """Service of `create_image`."""
+    store = _store(settings.table_name)
+    return ImageService(
+        submitter=_submitter(settings, store),
+        jobs=JobService(store, _CLOCK),
+        results=S3Objects(clients.s3(), settings.results_bucket),
+        signer=_signer(settings),
+        clock=_CLOCK,
+    )
+
+
+def job_reading(settings: GetJobSettings) -> JobReading:
+    """Services of `get_job`."""
+    return JobReading(
+        jobs=JobService(_store(settings.table_name), _CLOCK),
+        presenter=JobPresenter(_signer(settings), _CLOCK),
+    )
+
+
+def job_listing(settings: ListJobsSettings) -> JobReading:
+    """Services of `list_jobs`."""
+    store = DynamoDBJobs(
+        clients.dynamodb(), settings.table_name, owner_index=settings.owner_index_name
+    )
+    return JobReading(JobService(store, _CLOCK), JobPresenter(_signer(settings), _CLOCK))
+
+
+def job_service(settings: CancelJobSettings) -> JobService:
+    """Service of `cancel_job`."""
+    return JobService(_store(settings.table_name), _CLOCK)
+
+
+def model_service(settings: ListModelsSettings) -> ModelService:
+    """Service of `list_models`."""
+    return ModelService(S3Catalogue(clients.s3(), settings.artifact_bucket, _CLOCK))
+
+
+def dispatcher(settings: DispatchJobSettings) -> JobDispatcher:
+    """Service of `dispatch_job`."""
+    return JobDispatcher(
+        jobs=_store(settings.table_name),
+        results=S3Objects(clients.s3(), settings.results_bucket),
+        inference=SageMakerAsync(clients.sagemaker_runtime(), settings.endpoint_name),
+    )
+
+
+def recorder(settings: RecordResultSettings) -> ResultRecorder:
+    """Service of `record_result`."""
+    return ResultRecorder(
+        jobs=_store(settings.table_name),
+        results=S3Objects(clients.s3(), settings.results_bucket),
+        clock=_CLOCK,
+        max_attempts=settings.max_attempts,
+    )
+
+
+def sweeper(settings: SweepJobsSettings) -> JobSweeper:
+    """Service of `sweep_jobs`."""
+    store = DynamoDBJobs(
+        clients.dynamodb(), settings.table_name, state_index=settings.state_index_name
+    )
+    return JobSweeper(store, _CLOCK)
+
+
+def file_publisher(bucket: str, check_time: Callable[[], None]) -> FilePublisher:
+    """Service of `publish_files`, for one bucket."""
+    return FilePublisher(S3Files(clients.s3(), bucket), check_time)
+
+
+def archive(bucket: str, key: str) -> S3ZipArchive:
+    """A zip in S3."""
+    return S3ZipArchive(clients.s3(), bucket, key)
+
+
+def signing_keys() -> SigningKeyService:
+    """Service of `signing_key`."""
+    # cryptography's key generation is on no other function's path.
+    from lambdas.adapters.rsa_keys import RsaKeyPairs
+
+    return SigningKeyService(SecretsManagerStore(clients.secrets_manager()), RsaKeyPairs())
+
+
+def _store(table_name: str) -> DynamoDBJobs:
+    return DynamoDBJobs(clients.dynamodb(), table_name)
+
+
+def _signer(settings: GetJobSettings | CreateJobSettings) -> CloudFrontUrls:
+    return CloudFrontUrls(
+        secrets=SecretsManagerStore(clients.secrets_manager()),
+        secret_id=settings.cdn_signing_secret_id,
+        public_key_id=settings.cdn_public_key_id,
+        base_url=settings.cdn_base_url,
+        lifetime=timedelta(seconds=settings.url_lifetime_seconds),
+    )
+
+
+def _submitter(settings: CreateJobSettings, store: DynamoDBJobs) -> JobSubmitter:
+    return JobSubmitter(
+        jobs=store,
+        catalogue=S3Catalogue(clients.s3(), settings.artifact_bucket, _CLOCK),
+        clock=_CLOCK,
+        ids=RandomIds(),
+        policy=SubmissionPolicy(
+            default_model=settings.default_model,
+            lifetime=timedelta(seconds=settings.job_lifetime_seconds),
+            deadline=timedelta(seconds=settings.job_deadline_seconds),
+        ),
+    )
