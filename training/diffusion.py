@@ -1,0 +1,237 @@
+"""Train the UNet and the text encoder together on cached latents.
+
+v-prediction (Salimans & Ho 2022, eq. for v in app. D) with the SNR weight of Hang et al. 2023 in
+its v form, 10 % empty captions for classifier-free guidance, an exponential average of the weights,
+and a learning rate that follows the wall clock, so that it has always annealed at the deadline.
+"""
+
+import random
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from diffusers import AutoencoderTiny
+from torch import Tensor, nn
+from transformers import CLIPTokenizer
+
+from training.autoencoder import encode_all
+from training.captions import Captioner, load_entries, sampling_weights
+from training.common import WallClock, cosine_rate, load_images, log_line, save_grid
+from training.networks import build_scheduler, build_text_encoder, build_unet
+from training.tokenizer import MAX_TOKENS
+
+__all__ = ["TextToLatent", "sample_latents", "tokenize"]
+
+app = typer.Typer(help=__doc__)
+
+SHOWN_PROMPTS = (
+    "red heart",
+    "a slice of watermelon",
+    "a cat",
+    "dog face",
+    "pizza",
+    "rocket",
+    "snowman",
+    "a smiling face with sunglasses",
+    "red car",
+    "tree",
+    "a cup of coffee",
+    "birthday cake",
+    "fish",
+    "guitar",
+    "flag of japan",
+    "a house",
+)
+
+
+class TextToLatent(nn.Module):
+    """UNet and text encoder in one module, as they are trained, averaged and saved."""
+
+    def __init__(self, tokenizer: CLIPTokenizer) -> None:
+        super().__init__()
+        self.unet = build_unet()
+        self.text_encoder = build_text_encoder(tokenizer)
+
+    def forward(self, noisy: Tensor, timesteps: Tensor, tokens: Tensor) -> Tensor:
+        """v prediction [B, C, h, w] from noisy [B, C, h, w], timesteps [B], tokens [B, L]."""
+        text = self.text_encoder(tokens).last_hidden_state
+        return self.unet(noisy, timesteps, text, return_dict=False)[0]  # type: ignore[no-any-return]
+
+
+def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
+    """Token ids [B, MAX_TOKENS] int64, padded and cut as StableDiffusionPipeline does it."""
+    encoded = tokenizer(
+        texts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
+    )
+    ids: Tensor = encoded["input_ids"]
+    return ids
+
+
+@torch.no_grad()
+def sample_latents(
+    model: TextToLatent, tokens: Tensor, empty: Tensor, *, steps: int, guidance: float, seed: int
+) -> Tensor:
+    """DDIM with classifier-free guidance. tokens: [B, L]; empty: [1, L]; returns [B, C, 8, 8]."""
+    scheduler = build_scheduler()
+    scheduler.set_timesteps(steps)
+    config = model.unet.config
+    shape = (len(tokens), config.in_channels, config.sample_size, config.sample_size)
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+    both = torch.cat([empty.expand(len(tokens), -1), tokens])
+    for timestep in scheduler.timesteps:
+        unguided, guided = model(torch.cat([x, x]), timestep.expand(len(both)), both).chunk(2)
+        v = unguided + guidance * (guided - unguided)
+        x = scheduler.step(v, timestep, x, return_dict=False)[0]
+    return x
+
+
+class Trainer:
+    """State of a run: model, average, optimizer; saved every few minutes and resumable."""
+
+    def __init__(
+        self, data: Path, vae: Path, tokenizer: Path, run: Path, *, peak_rate: float, seed: int
+    ) -> None:
+        torch.manual_seed(seed)
+        self.run, self.peak_rate = run, peak_rate
+        self.random, self.generator = random.Random(seed), torch.Generator().manual_seed(seed)
+        self.tokenizer = CLIPTokenizer.from_pretrained(tokenizer)
+        self.vae = AutoencoderTiny.from_pretrained(vae).eval()
+        self.latents = encode_all(self.vae, load_images(data))
+        entries = load_entries(data)
+        self.captioner = Captioner(entries)
+        self.weights = torch.from_numpy(sampling_weights(entries))
+        self.model, self.average = TextToLatent(self.tokenizer), TextToLatent(self.tokenizer)
+        self.average.load_state_dict(self.model.state_dict())
+        self.average.requires_grad_(False).eval()
+        self.optimizer = torch.optim.AdamW(
+            self._groups(), lr=peak_rate, betas=(0.9, 0.99), fused=True
+        )
+        self.alphas = build_scheduler().alphas_cumprod
+        self.step, self.elapsed = 0, 0.0
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Weight decay on matrices only."""
+        parameters = list(self.model.parameters())
+        return [
+            {"params": [p for p in parameters if p.ndim > 1], "weight_decay": 1e-2},
+            {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+
+    def batch(self, size: int, drop: float) -> tuple[Tensor, Tensor]:
+        """Latents [B, C, h, w] and token ids [B, L] of `size` drawings, captions drawn anew."""
+        index = torch.multinomial(self.weights, size, replacement=False, generator=self.generator)
+        texts = [
+            "" if self.random.random() < drop else self.captioner.sample(i, self.random)
+            for i in index.tolist()
+        ]
+        return self.latents[index], tokenize(self.tokenizer, texts)
+
+    def loss(self, latents: Tensor, tokens: Tensor) -> Tensor:
+        """Weighted squared error of v at stratified random timesteps."""
+        count = len(latents)
+        strata = torch.arange(count) + torch.rand(count, generator=self.generator)
+        timesteps = (strata / count * 1000).long().clamp_max(999)
+        alpha_bar = self.alphas[timesteps].view(-1, 1, 1, 1)
+        noise = torch.randn(latents.shape, generator=self.generator)
+        noisy = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
+        target = alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * latents
+        error = (self.model(noisy, timesteps, tokens) - target).square().mean(dim=(1, 2, 3))
+        snr = alpha_bar.flatten() / (1 - alpha_bar.flatten()).clamp_min(1e-6)
+        weight = (snr.clamp_max(5) + 1) / (snr + 1)
+        mean: Tensor = (weight * error).mean()
+        return mean
+
+    def update(self, loss: Tensor, progress: float) -> None:
+        """One optimizer step and one step of the average."""
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss)
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.peak_rate * cosine_rate(progress, self.step, warmup_steps=200)
+        self.optimizer.step()
+        self.step += 1
+        decay = min(0.999, (1 + self.step) / (10 + self.step))
+        pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
+        averaged, current = zip(*pairs, strict=True)
+        torch._foreach_lerp_(list(averaged), [p.detach() for p in current], 1 - decay)
+
+    def save(self, elapsed: float) -> None:
+        """Write the resumable checkpoint; a broken write leaves the last one whole."""
+        state = {
+            "model": self.model.state_dict(),
+            "average": self.average.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "elapsed": elapsed,
+        }
+        partial = self.run / "checkpoint.pt.partial"
+        torch.save(state, partial)
+        partial.replace(self.run / "checkpoint.pt")
+
+    def resume(self) -> None:
+        """Go on from the checkpoint in the run folder."""
+        state = torch.load(self.run / "checkpoint.pt", weights_only=True)
+        self.model.load_state_dict(state["model"])
+        self.average.load_state_dict(state["average"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step, self.elapsed = state["step"], state["elapsed"]
+        self.random.seed(self.step)
+        self.generator.manual_seed(self.step)
+
+    @torch.no_grad()
+    def show(self) -> None:
+        """Write a grid of 16 prompts, 12 DDIM steps at guidance 3, from the averaged weights."""
+        tokens = tokenize(self.tokenizer, list(SHOWN_PROMPTS))
+        empty = tokenize(self.tokenizer, [""])
+        latents = sample_latents(self.average, tokens, empty, steps=12, guidance=3.0, seed=0)
+        save_grid(self.vae.decoder(latents), 8, self.run / f"grid-{self.step:06d}.png")
+
+
+@app.command()
+def main(
+    until: Annotated[str, typer.Option(help="deadline, HH:MM UTC or minutes as in 95m")],
+    data: Annotated[Path, typer.Option(help="npz of images")] = Path("training/data/emoji_64.npz"),
+    vae: Annotated[Path, typer.Option()] = Path("training/runs/autoencoder/final"),
+    tokenizer: Annotated[Path, typer.Option()] = Path("training/runs/tokenizer"),
+    run: Annotated[Path, typer.Option(help="output folder")] = Path("training/runs/diffusion"),
+    batch: int = 64,
+    peak_rate: float = 8e-4,
+    drop: Annotated[float, typer.Option(help="share of empty captions")] = 0.1,
+    seed: int = 0,
+    resume: Annotated[bool, typer.Option(help="go on from the run's checkpoint")] = False,
+) -> None:
+    """Train until the deadline; checkpoint every 5 minutes, sample grid every 10."""
+    run.mkdir(parents=True, exist_ok=True)
+    trainer = Trainer(data, vae, tokenizer, run, peak_rate=peak_rate, seed=seed)
+    clock = WallClock(until)
+    if resume:
+        trainer.resume()
+        clock.start -= trainer.elapsed
+    sizes = {
+        name: sum(p.numel() for p in part.parameters())
+        for name, part in trainer.model.named_children()
+    }
+    log_line(run / "log.txt", f"parameters {sizes}")
+    began, first, saved, shown, average_loss = time.time(), trainer.step, time.time(), 0, 0.0
+    while not clock.over():
+        loss = trainer.loss(*trainer.batch(batch, drop))
+        trainer.update(loss, clock.progress())
+        value = float(loss.detach())
+        average_loss = 0.99 * average_loss + 0.01 * value if average_loss else value
+        if trainer.step % 50 == 0:
+            speed = (trainer.step - first) * batch / (time.time() - began)
+            text = f"step {trainer.step} loss {average_loss:.4f} {speed:.1f} images/s"
+            log_line(run / "log.txt", f"{text} done {clock.progress():.3f}")
+        if time.time() - saved > 300:
+            saved, shown = time.time(), shown + 1
+            trainer.save(time.time() - clock.start)
+            if shown % 2:
+                trainer.show()
+    trainer.save(time.time() - clock.start)
+    trainer.show()
+
+
+if __name__ == "__main__":
+    app()
