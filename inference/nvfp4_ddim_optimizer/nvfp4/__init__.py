@@ -1,0 +1,31 @@
+"""The NVFP4 number format: E2M1 codes, an E4M3 scale for every 16 of them, one FP32 scale on top.
+
+value = code * block scale * global scale, 4.5 bits a weight. Plain torch, on any device.
+
+Source: NVIDIA, "Pretraining Large Language Models with NVFP4", 2025, section 2; OCP Microscaling
+Formats (MX) Specification v1.0, section 5.3.3 for E2M1.
+"""
+
+from .constants import BLOCK_SIZE, E2M1_MAX, E4M3_MAX
+from .dequantize import dequantize, dequantize_matrix
+from .packing import pack_codes, unpack_codes
+from .quantize import quantize
+from .rounding import decode_e2m1, encode_e2m1, round_to_e2m1, round_to_e4m3
+from .tensor import QuantizedTensor, packed_shapes
+
+__all__ = [
+    "BLOCK_SIZE",
+    "E2M1_MAX",
+    "E4M3_MAX",
+    "QuantizedTensor",
+    "decode_e2m1",
+    "dequantize",
+    "dequantize_matrix",
+    "encode_e2m1",
+    "pack_codes",
+    "packed_shapes",
+    "quantize",
+    "round_to_e2m1",
+    "round_to_e4m3",
+    "unpack_codes",
+]

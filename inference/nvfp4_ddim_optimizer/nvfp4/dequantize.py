@@ -1,0 +1,83 @@
+"""From NVFP4 back to floating point."""
+
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from ..errors import InvalidInputError
+from .constants import BLOCK_SIZE
+from .rounding import decode_e2m1
+from .tensor import QuantizedTensor
+
+__all__ = ["dequantize", "dequantize_matrix"]
+
+# Four values are fetched as one element of these types: torch gathers elements, not rows, fast.
+_CARRIERS = {
+    torch.float32: torch.complex128,
+    torch.float16: torch.float64,
+    torch.bfloat16: torch.float64,
+}
+
+
+def dequantize(quantized: QuantizedTensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Dequantise a weight.
+
+    Args:
+        quantized: The weight in NVFP4.
+        dtype: float32, float16 or bfloat16; products are taken in float32 and rounded once.
+
+    Returns:
+        `dtype`, of the weight's own shape, contiguous.
+
+    Raises:
+        InvalidInputError: `dtype` is another type.
+    """
+    matrix = dequantize_matrix(
+        quantized.codes, quantized.scales, quantized.global_scale, dtype=dtype
+    )
+    columns = 1
+    for size in quantized.shape[1:] or quantized.shape:
+        columns *= size
+    return matrix[:, :columns].reshape(quantized.shape)
+
+
+def dequantize_matrix(
+    codes: Tensor, scales: Tensor, global_scale: Tensor, *, dtype: torch.dtype
+) -> Tensor:
+    """Dequantise unchecked parts, padding included; what a layer calls in every forward pass.
+
+    Args:
+        codes: uint8 [rows, K_pad / 2].
+        scales: float8_e4m3fn [rows, K_pad / 16].
+        global_scale: float32 [].
+        dtype: float32, float16 or bfloat16.
+
+    Returns:
+        `dtype` [rows, K_pad].
+
+    Raises:
+        InvalidInputError: `dtype` is another type.
+    """
+    if dtype not in _CARRIERS:
+        raise InvalidInputError(
+            f"NVFP4 is dequantised to float32, float16 or bfloat16, not {dtype}"
+        )
+    if codes.storage_offset() % 2:
+        codes = codes.clone()  # a mapped tensor may begin at an odd byte, which no 16-bit view can
+    pairs = codes.view(torch.uint16).flatten().to(torch.int32)
+    values = _table(dtype, codes.device).index_select(0, pairs).view(dtype)
+    # float32 factors: where `dtype` is shorter, torch multiplies in float32 and rounds once.
+    factors = scales.to(torch.float32) * global_scale
+    values.view(-1, BLOCK_SIZE).mul_(factors.view(-1, 1))
+    return values.view(codes.shape[0], -1)
+
+
+@lru_cache(maxsize=8)
+def _table(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """All 65,536 values of two packed bytes: four numbers each, as one element of a carrier."""
+    # Made outside of inference mode: the table is shared by callers inside and outside of it.
+    with torch.inference_mode(False):
+        pairs = torch.arange(1 << 16, dtype=torch.int32, device=device)
+        nibbles = torch.stack([(pairs >> shift) & 0x0F for shift in (0, 4, 8, 12)], dim=-1)
+        return decode_e2m1(nibbles, dtype).contiguous().view(_CARRIERS[dtype]).flatten()

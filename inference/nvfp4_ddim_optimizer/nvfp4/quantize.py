@@ -1,0 +1,82 @@
+"""Quantising a weight to NVFP4 without any data."""
+
+import math
+
+import torch
+from nvfp4_ddim_contracts import ScaleSearch
+from torch import Tensor
+from torch.nn import functional as F
+
+from ..errors import InvalidInputError
+from .constants import BLOCK_SIZE, BYTES_PER_BLOCK
+from .packing import pack_codes
+from .rounding import encode_e2m1
+from .scales import block_reciprocals, choose_block_scales, choose_global_scale
+from .tensor import QuantizedTensor, packed_shapes
+
+__all__ = ["quantize"]
+
+# 2^18 weights: the temporaries of a chunk stay in the second-level cache, and however large the
+# weight is, the search needs only a few megabytes beside it.
+_BLOCKS_PER_CHUNK = 1 << 14
+_FLOAT_DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+@torch.no_grad()
+def quantize(weight: Tensor, search: ScaleSearch = ScaleSearch.FOUR_OVER_SIX) -> QuantizedTensor:
+    """Quantise a weight to NVFP4.
+
+    Magnitudes below 2^-128 become zero. With `ScaleSearch.ABSMAX` the bytes are torchao's, except
+    that blocks below 2^-6 of the tensor's E4M3 range use subnormal scales where torchao stops.
+
+    Args:
+        weight: float16, bfloat16, float32 or float64, at least one dimension, all finite; the
+            first dimension are the rows, blocks of 16 run along the rest.
+        search: How block scales are chosen.
+
+    Returns:
+        The quantised weight, on the weight's device.
+
+    Raises:
+        InvalidInputError: The weight is empty, has no dimension, is not floating or not finite.
+    """
+    blocks = _as_blocks(weight)
+    global_scale = choose_global_scale(_finite_amax(weight), search)
+    codes = torch.empty((blocks.shape[0], BYTES_PER_BLOCK), dtype=torch.uint8, device=weight.device)
+    scales = torch.empty(blocks.shape[0], dtype=torch.float8_e4m3fn, device=weight.device)
+    for start in range(0, blocks.shape[0], _BLOCKS_PER_CHUNK):
+        part = slice(start, start + _BLOCKS_PER_CHUNK)
+        chunk = blocks[part].to(torch.float32)
+        scales[part] = choose_block_scales(chunk, global_scale, search)
+        scaled = chunk * block_reciprocals(scales[part], global_scale)
+        codes[part] = pack_codes(encode_e2m1(scaled))
+    shape = tuple(weight.shape)
+    code_shape, scale_shape = packed_shapes(shape)
+    return QuantizedTensor(
+        codes=codes.view(code_shape),
+        scales=scales.view(scale_shape),
+        global_scale=global_scale,
+        shape=shape,
+    )
+
+
+def _as_blocks(weight: Tensor) -> Tensor:
+    """The weight as [N, 16], rows padded with zeros; a view where nothing has to be padded."""
+    if weight.dtype not in _FLOAT_DTYPES:
+        raise InvalidInputError(
+            f"a weight to quantise must be a floating-point tensor, not {weight.dtype}"
+        )
+    (rows, _), _ = packed_shapes(tuple(weight.shape))
+    matrix = weight.detach().reshape(rows, -1)
+    return F.pad(matrix, (0, -matrix.shape[1] % BLOCK_SIZE)).reshape(-1, BLOCK_SIZE)
+
+
+def _finite_amax(weight: Tensor) -> Tensor:
+    """Largest magnitude, float32 []; taken without a copy of the weight."""
+    lowest, highest = torch.aminmax(weight.detach())
+    amax = torch.maximum(-lowest, highest).to(torch.float32)
+    if not math.isfinite(float(amax)):
+        raise InvalidInputError(
+            "the weight holds NaN or infinity (or a number beyond float32) and can't be quantised"
+        )
+    return amax

@@ -1,0 +1,87 @@
+"""A weight in NVFP4."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..errors import InvalidInputError
+from .constants import BLOCK_SIZE, BYTES_PER_BLOCK, E4M3_MAX_BYTE
+
+__all__ = ["QuantizedTensor", "packed_shapes"]
+
+
+def packed_shapes(shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Shapes of the packed codes and of the block scales of a weight.
+
+    The weight is read as a matrix: the first dimension are its rows, all others together are the
+    columns K (a convolution's Cin * kh * kw); a vector is one row. K is padded with zeros to a
+    multiple of 16.
+
+    Args:
+        shape: The weight's shape.
+
+    Returns:
+        ([rows, K_pad / 2], [rows, K_pad / 16]).
+
+    Raises:
+        InvalidInputError: The weight has no dimension or no element.
+    """
+    if not shape or math.prod(shape) == 0:
+        raise InvalidInputError(f"a weight of shape {shape} has nothing to quantise")
+    rows = shape[0] if len(shape) > 1 else 1
+    blocks = -(-(math.prod(shape) // rows) // BLOCK_SIZE)
+    return (rows, blocks * BYTES_PER_BLOCK), (rows, blocks)
+
+
+@dataclass(frozen=True, eq=False)
+class QuantizedTensor:
+    """A weight in NVFP4: value = E2M1 code * block scale * global scale.
+
+    Attributes:
+        codes: uint8 [rows, K_pad / 2]; the low nibble is the even element.
+        scales: float8_e4m3fn [rows, K_pad / 16], neither negative nor NaN; blocks run along K.
+        global_scale: float32 [], positive.
+        shape: The weight's own shape; see `packed_shapes` for how it becomes a matrix.
+    """
+
+    codes: Tensor
+    scales: Tensor
+    global_scale: Tensor
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse parts that do not fit together."""
+        code_shape, scale_shape = packed_shapes(self.shape)
+        _check_part("codes", self.codes, torch.uint8, code_shape)
+        _check_part("scales", self.scales, torch.float8_e4m3fn, scale_shape)
+        _check_part("global_scale", self.global_scale, torch.float32, ())
+        devices = {self.codes.device, self.scales.device, self.global_scale.device}
+        if len(devices) > 1:
+            raise InvalidInputError(
+                f"the parts of an NVFP4 tensor lie on several devices: {devices}"
+            )
+        if self.codes.is_meta:
+            return
+        if bool((self.scales.view(torch.uint8) > E4M3_MAX_BYTE).any()):
+            raise InvalidInputError("a block scale of an NVFP4 tensor is negative or NaN")
+        if not (0 < float(self.global_scale) < math.inf):
+            raise InvalidInputError(
+                f"the global scale of an NVFP4 tensor must be positive and finite, "
+                f"not {float(self.global_scale)}"
+            )
+
+    @property
+    def bits_per_weight(self) -> float:
+        """Stored bits for each weight of the original, padding and all scales included."""
+        stored = self.codes.nbytes + self.scales.nbytes + self.global_scale.nbytes
+        return 8 * stored / math.prod(self.shape)
+
+
+def _check_part(name: str, part: Tensor, dtype: torch.dtype, shape: tuple[int, ...]) -> None:
+    if part.dtype != dtype or tuple(part.shape) != shape:
+        raise InvalidInputError(
+            f"{name} of an NVFP4 tensor must be {dtype} {list(shape)}, "
+            f"not {part.dtype} {list(part.shape)}"
+        )
