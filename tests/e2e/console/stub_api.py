@@ -1,0 +1,318 @@
+"""A stub of the service for the console's states: the page on one origin, the API on another.
+
+A test moves the one job by hand (`advance`, `succeed`, `fail`), so nothing depends on timing. All
+answers are made with the contracts' models, and requests are checked with them.
+"""
+
+import io
+import json
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, Self
+
+from nvfp4_ddim_contracts import (
+    FieldError,
+    GenerationRequest,
+    Job,
+    JobImage,
+    JobPage,
+    JobProgress,
+    JobState,
+    Problem,
+    ProblemType,
+    Provenance,
+    Timings,
+)
+from nvfp4_ddim_contracts.models import Model, ModelList
+from PIL import Image, ImageDraw
+from pydantic import ValidationError
+
+__all__ = ["API_KEY", "NATIVE_PIXELS", "StubApi"]
+
+API_KEY = "stub-key-0123456789abcdef"
+NATIVE_PIXELS = 64
+ARTIFACT_SHA256 = "5f" * 32
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self' {api}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+class StubApi(AbstractContextManager["StubApi"]):
+    """Two servers on free loopback ports and the state behind them.
+
+    Attributes:
+        job: The job under way, or None.
+        finished: Jobs that `GET /v1/jobs` lists, newest first.
+        idempotency_keys: Every key that `POST /v1/jobs` carried, in order.
+        bodies: Every JSON body that `POST /v1/jobs` carried, in order.
+        down: While true, connections are closed without an answer.
+        images_down: While true, pictures are refused as an expired link is.
+        refusal: Answer to the next requests in place of the real one, or None.
+    """
+
+    def __init__(self, web_directory: Path) -> None:
+        self.job: Job | None = None
+        self.finished: list[Job] = []
+        self.idempotency_keys: list[str] = []
+        self.bodies: list[dict[str, Any]] = []
+        self.down = False
+        self.images_down = False
+        self.refusal: Problem | None = None
+        self._api = ThreadingHTTPServer(("127.0.0.1", 0), partial(_ApiHandler, self))
+        self._site = ThreadingHTTPServer(
+            ("127.0.0.1", 0), partial(_SiteHandler, self, directory=str(web_directory))
+        )
+
+    @property
+    def api_url(self) -> str:
+        return f"http://127.0.0.1:{self._api.server_port}"
+
+    @property
+    def page_url(self) -> str:
+        return f"http://127.0.0.1:{self._site.server_port}/index.html"
+
+    def __enter__(self) -> Self:
+        for server in (self._api, self._site):
+            Thread(target=server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for server in (self._api, self._site):
+            server.shutdown()
+            server.server_close()
+
+    def accept(self, body: dict[str, Any], idempotency_key: str) -> Job:
+        """What `POST /v1/jobs` does: one job per idempotency key."""
+        repeated = idempotency_key in self.idempotency_keys
+        self.idempotency_keys.append(idempotency_key)
+        self.bodies.append(body)
+        request = GenerationRequest.model_validate(body)
+        if self.job is None or not repeated:
+            self.job = make_job(request)
+        return self.job
+
+    def advance(self, step: int, attempt: int = 1) -> None:
+        """The worker reports a finished step."""
+        job = self._current()
+        progress = JobProgress(step=step, total_steps=job.progress.total_steps)
+        self._change(state=JobState.RUNNING, progress=progress, attempt=attempt)
+
+    def succeed(self, seed: int = 7) -> Job:
+        """The worker is done; the job also enters the list."""
+        self.job = succeeded(self._current(), self.page_url, seed)
+        self.finished.insert(0, self.job)
+        return self.job
+
+    def end(self, state: JobState, error: Problem | None = None) -> None:
+        """The job ends without a picture."""
+        self._change(state=state, error=error)
+
+    def _current(self) -> Job:
+        if self.job is None:
+            raise AssertionError("the page has sent no job yet")
+        return self.job
+
+    def _change(self, **update: Any) -> None:
+        self.job = self._current().model_copy(update=update)
+
+
+def make_job(request: GenerationRequest, number: int = 1) -> Job:
+    """A queued job."""
+    now = datetime.now(UTC)
+    steps = request.num_inference_steps or 20
+    return Job(
+        id=f"{number:032x}",
+        state=JobState.QUEUED,
+        request=request,
+        progress=JobProgress(step=0, total_steps=steps),
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def succeeded(job: Job, page_url: str, seed: int) -> Job:
+    """The job as it looks 3.5 seconds after its creation, of which 2.25 went into drawing."""
+    link = page_url.replace("index.html", f"results/{job.id}/0.png")
+    image = JobImage(
+        url=link,
+        seed=seed,
+        width=NATIVE_PIXELS,
+        height=NATIVE_PIXELS,
+        expires_at=datetime.now(UTC) + timedelta(hours=1),
+    )
+    provenance = Provenance(
+        model="emoji-64",
+        artifact_sha256=ARTIFACT_SHA256,
+        preset=job.request.preset,
+        num_inference_steps=job.progress.total_steps,
+        guidance_scale=4.0,
+        eta=0.0,
+        seed=seed,
+        execution_path="cpu/fp32/nvfp4-dequantise",
+        library_version="0.1.0",
+    )
+    return job.model_copy(
+        update={
+            "state": JobState.SUCCEEDED,
+            "images": (image,),
+            "provenance": provenance,
+            "timings": Timings(queue_seconds=0.1, generate_seconds=2.25, encode_seconds=0.0),
+            "updated_at": job.created_at + timedelta(seconds=3.5),
+        }
+    )
+
+
+def problem(type_: ProblemType, status: int, title: str, detail: str, **rest: Any) -> Problem:
+    """Shorthand for a problem."""
+    return Problem(type=type_, status=status, title=title, detail=detail, **rest)
+
+
+def _picture() -> bytes:
+    image = Image.new("RGB", (NATIVE_PIXELS, NATIVE_PIXELS), "white")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((12, 12, 52, 52), fill=(221, 46, 68))
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class _QuietHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+        """Keeps the test's output clean."""
+
+    def answer(self, status: int, body: bytes, content_type: str, **headers: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        self.wfile.write(body)
+
+
+class _SiteHandler(_QuietHandler, SimpleHTTPRequestHandler):
+    """The page's files, its config.json and the pictures."""
+
+    def __init__(self, stub: StubApi, *args: Any, **kwargs: Any) -> None:
+        self._stub = stub
+        super().__init__(*args, **kwargs)
+
+    def do_GET(self) -> None:
+        if self.path == "/config.json":
+            config = json.dumps({"apiUrl": self._stub.api_url + "/"}).encode()
+            self.answer(200, config, "application/json")
+        elif self.path.startswith("/results/"):
+            status = 403 if self._stub.images_down else 200
+            body = b"" if self._stub.images_down else _picture()
+            self.answer(status, body, "image/png", Cache_Control="no-store")
+        else:
+            super().do_GET()
+
+    def end_headers(self) -> None:
+        policy = CONTENT_SECURITY_POLICY.format(api=self._stub.api_url)
+        self.send_header("Content-Security-Policy", policy)
+        super().end_headers()
+
+
+class _ApiHandler(_QuietHandler):
+    """The API's operations."""
+
+    def __init__(self, stub: StubApi, *args: Any, **kwargs: Any) -> None:
+        self._stub = stub
+        super().__init__(*args, **kwargs)
+
+    def do_OPTIONS(self) -> None:
+        self.answer(
+            204,
+            b"",
+            "text/plain",
+            Access_Control_Allow_Methods="GET, POST, DELETE",
+            Access_Control_Allow_Headers="content-type, idempotency-key, x-api-key",
+        )
+
+    def do_GET(self) -> None:
+        self._serve("GET")
+
+    def do_POST(self) -> None:
+        self._serve("POST")
+
+    def do_DELETE(self) -> None:
+        self._serve("DELETE")
+
+    def end_headers(self) -> None:
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
+    def _serve(self, method: str) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = json.loads(self.rfile.read(length)) if length else {}
+        if self._stub.down:
+            self.close_connection = True
+            return
+        if self.headers.get("x-api-key") != API_KEY:
+            self.answer(403, b'{"message":"Forbidden"}', "application/json")
+        elif self._stub.refusal and self.path != "/v1/models":
+            self._refuse(self._stub.refusal)
+        else:
+            self._operate(method, body)
+
+    def _operate(self, method: str, body: dict[str, Any]) -> None:
+        stub = self._stub
+        if self.path == "/v1/models":
+            self._send(200, _models())
+        elif self.path.startswith("/v1/jobs?"):
+            self._send(200, JobPage(jobs=tuple(stub.finished)))
+        elif method == "POST":
+            try:
+                self._send(202, stub.accept(body, self.headers["idempotency-key"]))
+            except ValidationError as error:
+                self._refuse(_invalid(error))
+        elif found := self._find():
+            if method == "DELETE":
+                stub.end(JobState.CANCELLED)
+                found = stub.job or found
+            self._send(200, found)
+        else:
+            missing = problem(ProblemType.NOT_FOUND, 404, "Not found", "No such job.")
+            self._refuse(missing)
+
+    def _find(self) -> Job | None:
+        job_id = self.path.rsplit("/", 1)[-1]
+        known = [self._stub.job, *self._stub.finished]
+        return next((job for job in known if job and job.id == job_id), None)
+
+    def _send(self, status: int, model: Job | JobPage | ModelList) -> None:
+        self.answer(status, model.model_dump_json().encode(), "application/json")
+
+    def _refuse(self, error: Problem) -> None:
+        self.answer(error.status, error.model_dump_json().encode(), "application/problem+json")
+
+
+def _models() -> ModelList:
+    model = Model(
+        id="emoji-64",
+        created=1_780_000_000,
+        owned_by="nvfp4-ddim",
+        artifact_sha256=ARTIFACT_SHA256,
+        license="CC-BY-4.0",
+        artifact_bytes=4_000_000,
+        native_width=NATIVE_PIXELS,
+        native_height=NATIVE_PIXELS,
+    )
+    return ModelList(data=(model,))
+
+
+def _invalid(error: ValidationError) -> Problem:
+    errors = tuple(
+        FieldError(field=".".join(map(str, item["loc"])), message=item["msg"])
+        for item in error.errors()
+    )
+    detail = "The request has errors."
+    return problem(ProblemType.INVALID_REQUEST, 400, "Invalid request", detail, errors=errors)
