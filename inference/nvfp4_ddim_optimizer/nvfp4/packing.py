@@ -1,9 +1,8 @@
 """Two 4-bit codes in a byte: the low nibble holds the even element."""
 
 import torch
+from nvfp4_ddim_optimizer.errors import InvalidInputError
 from torch import Tensor
-
-from ..errors import InvalidInputError
 
 __all__ = ["pack_codes", "unpack_codes"]
 

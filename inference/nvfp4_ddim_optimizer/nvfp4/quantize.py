@@ -4,10 +4,10 @@ import math
 
 import torch
 from nvfp4_ddim_contracts import ScaleSearch
+from nvfp4_ddim_optimizer.errors import InvalidInputError
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import pad
 
-from ..errors import InvalidInputError
 from .constants import BLOCK_SIZE, BYTES_PER_BLOCK
 from .packing import pack_codes
 from .rounding import encode_e2m1
@@ -68,7 +68,7 @@ def _as_blocks(weight: Tensor) -> Tensor:
         )
     (rows, _), _ = packed_shapes(tuple(weight.shape))
     matrix = weight.detach().reshape(rows, -1)
-    return F.pad(matrix, (0, -matrix.shape[1] % BLOCK_SIZE)).reshape(-1, BLOCK_SIZE)
+    return pad(matrix, (0, -matrix.shape[1] % BLOCK_SIZE)).reshape(-1, BLOCK_SIZE)
 
 
 def _finite_amax(weight: Tensor) -> Tensor:

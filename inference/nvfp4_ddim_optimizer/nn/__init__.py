@@ -1,0 +1,23 @@
+"""Layers whose weights stay in NVFP4, and putting them into a model.
+
+float model --quantize_module(policy)--> the same model with NVFP4 layers + a report per layer
+"""
+
+from .layers import NVFP4Conv2d, NVFP4Layer, NVFP4Linear, Residency, set_residency
+from .policy import KeepRule, LayerPolicy
+from .swap import LayerCallback, PlannedLayer, plan_layers, quantize_module, replace_with_empty
+
+__all__ = [
+    "KeepRule",
+    "LayerCallback",
+    "LayerPolicy",
+    "NVFP4Conv2d",
+    "NVFP4Layer",
+    "NVFP4Linear",
+    "PlannedLayer",
+    "Residency",
+    "plan_layers",
+    "quantize_module",
+    "replace_with_empty",
+    "set_residency",
+]
