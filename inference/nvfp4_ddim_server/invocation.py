@@ -80,7 +80,7 @@ class Invocation:
             "height": plan.key.height,
             "num_images": len(plan.seeds),
         }
-        painted = await self._service.paint(plan, self._job_id, self._client_gone())
+        painted = await self._service.paint(plan, self._job_id, self._client_gone)
         result = await self._encode(painted, plan, image_format, provenance)
         self._fields |= result.timings.model_dump(mode="json")
         if not is_bare:

@@ -71,13 +71,15 @@ class InferenceService:
         """The pipeline that a plan is carried out with."""
         return self._predictor.pipelines[plan.key.preset]
 
-    async def paint(self, plan: Plan, job_id: str | None, client_gone: Awaitable[None]) -> Painted:
+    async def paint(
+        self, plan: Plan, job_id: str | None, client_gone: Callable[[], Awaitable[None]]
+    ) -> Painted:
         """Carry out a plan.
 
         Args:
             plan: What to paint.
             job_id: The job to report the progress of, if it is one.
-            client_gone: Done when nobody waits for the answer any more.
+            client_gone: What it returns is done when nobody waits for the answer any more.
 
         Raises:
             UnavailableError: The request can't be taken now.
@@ -90,7 +92,7 @@ class InferenceService:
         if reporter is not None:
             self._reporters.append(reporter)
         painted = asyncio.wrap_future(ticket.future)
-        gone = asyncio.ensure_future(client_gone)
+        gone = asyncio.ensure_future(client_gone())
         either: set[asyncio.Future[Any]] = {painted, gone}
         timeout = self._settings.request_timeout_seconds
         try:
