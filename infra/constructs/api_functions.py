@@ -1,0 +1,113 @@
+"""The functions behind the API's routes, each with the rights of its one operation."""
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+from nvfp4_ddim_contracts import GenerationRequest
+from nvfp4_ddim_contracts.images import ImagesRequest
+from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
+
+from infra.lambda_bundle import LambdaBundle
+from infra.stages import StageConfig
+from lambdas.settings import (
+    CancelJobSettings,
+    CreateImageSettings,
+    CreateJobSettings,
+    GetJobSettings,
+    ListJobsSettings,
+    ListModelsSettings,
+    Settings,
+)
+
+from .grants import allow, allow_key_use, list_objects, read_objects
+from .http_api import Route
+from .job_table import OWNER_INDEX, JobTable
+from .python_function import PythonFunction, environment_for
+from .signing_key import SigningKey
+
+__all__ = ["ApiFunctions"]
+
+# API Gateway gives up after 29 s; a function that runs longer answers nobody.
+_TIMEOUT = cdk.Duration.seconds(29)
+_POINTERS = f"{MODELS_PREFIX}*/live.json"
+
+
+class ApiFunctions(Construct):
+    """Functions and routes.
+
+    Attributes:
+        routes: All operations.
+        authorizer: Finds the caller's key.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StageConfig,
+        bundle: LambdaBundle,
+        values: Mapping[str, str],
+        table: JobTable,
+        artifacts: s3.IBucket,
+        results: s3.IBucket,
+        signing_key: SigningKey,
+    ) -> None:
+        """Define them.
+
+        Args:
+            scope: Parent.
+            construct_id: Id in the parent.
+            config: The stage.
+            bundle: The functions' code.
+            values: What their settings may ask for.
+            table: The job table.
+            artifacts: Holds the pointers to the models being served.
+            results: Holds finished pictures.
+            signing_key: Signs links to them.
+        """
+        super().__init__(scope, construct_id)
+        self._config, self._bundle, self._values = config, bundle, values
+        create_job = self._function("create_job", CreateJobSettings)
+        create_image = self._function("create_image", CreateImageSettings)
+        get_job = self._function("get_job", GetJobSettings)
+        cancel_job = self._function("cancel_job", CancelJobSettings)
+        list_jobs = self._function("list_jobs", ListJobsSettings)
+        list_models = self._function("list_models", ListModelsSettings)
+        self.authorizer = self._function("authorize", None)
+
+        for function in (create_job, create_image):
+            table.allow(function, "GetItem", "PutItem")
+        table.allow(get_job, "GetItem")
+        table.allow(cancel_job, "GetItem", "UpdateItem")
+        table.allow(list_jobs, "Query", index=OWNER_INDEX)
+        for function in (create_job, create_image, list_models):
+            read_objects(function, artifacts, _POINTERS)
+            list_objects(function, artifacts, MODELS_PREFIX)
+        read_objects(create_image, results, f"{RESULTS_PREFIX}*")
+        for function in (create_job, create_image, get_job, list_jobs):
+            allow(function, ["secretsmanager:GetSecretValue"], [signing_key.secret.secret_arn])
+            allow_key_use(function, signing_key.secret.encryption_key, encrypt=False)
+        self.routes = (
+            Route("POST", "/v1/jobs", create_job, GenerationRequest),
+            Route("GET", "/v1/jobs", list_jobs),
+            Route("GET", "/v1/jobs/{job_id}", get_job),
+            Route("DELETE", "/v1/jobs/{job_id}", cancel_job),
+            Route("GET", "/v1/models", list_models),
+            Route("POST", "/v1/images/generations", create_image, ImagesRequest),
+        )
+
+    def _function(self, handler: str, settings: type[Settings] | None) -> PythonFunction:
+        return PythonFunction(
+            self,
+            "".join(word.title() for word in handler.split("_")),
+            config=self._config,
+            bundle=self._bundle,
+            handler=handler,
+            timeout=_TIMEOUT,
+            # Half a vCPU more than the least: signing and validation are CPU time.
+            memory_mb=1024,
+            environment=environment_for(settings, self._values) if settings else None,
+        )

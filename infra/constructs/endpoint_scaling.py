@@ -1,0 +1,84 @@
+"""Scaling an asynchronous endpoint between zero and its limit.
+
+Source: SageMaker Developer Guide, "Autoscale an asynchronous endpoint". The queue's metrics carry
+the dimension EndpointName alone; a policy that adds the variant never fires.
+"""
+
+import aws_cdk as cdk
+from aws_cdk import aws_applicationautoscaling as scaling
+from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_cloudwatch_actions as actions
+from constructs import Construct
+
+from infra.stages import InferenceCapacity
+
+__all__ = ["EndpointScaling"]
+
+_SCALE_OUT_COOLDOWN = cdk.Duration.minutes(2)
+# One launch takes minutes; adding another while it is under way would be waste.
+_WAKE_COOLDOWN = cdk.Duration.minutes(5)
+
+
+class EndpointScaling(Construct):
+    """Target tracking on the backlog per instance, and a step that wakes the endpoint from zero.
+
+    At zero instances the backlog per instance does not exist, so that tracking alone would never
+    start the first one.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        endpoint_name: str,
+        variant: str,
+        capacity: InferenceCapacity,
+    ) -> None:
+        """Define target and both policies."""
+        super().__init__(scope, construct_id)
+        target = scaling.ScalableTarget(
+            self,
+            "Target",
+            service_namespace=scaling.ServiceNamespace.SAGEMAKER,
+            resource_id=f"endpoint/{endpoint_name}/variant/{variant}",
+            scalable_dimension="sagemaker:variant:DesiredInstanceCount",
+            min_capacity=0,
+            max_capacity=capacity.max_instances,
+        )
+        target.scale_to_track_metric(
+            "Backlog",
+            custom_metric=_queue_metric("ApproximateBacklogSizePerInstance", endpoint_name),
+            target_value=capacity.backlog_per_instance,
+            scale_in_cooldown=cdk.Duration.seconds(capacity.scale_in_cooldown_seconds),
+            scale_out_cooldown=_SCALE_OUT_COOLDOWN,
+        )
+        wake = scaling.StepScalingAction(
+            self,
+            "Wake",
+            scaling_target=target,
+            adjustment_type=scaling.AdjustmentType.CHANGE_IN_CAPACITY,
+            cooldown=_WAKE_COOLDOWN,
+        )
+        wake.add_adjustment(adjustment=1, lower_bound=0)
+        alarm = cloudwatch.Alarm(
+            self,
+            "WorkWithoutCapacity",
+            alarm_description="Requests wait and no instance runs: start one.",
+            metric=_queue_metric("HasBacklogWithoutCapacity", endpoint_name),
+            threshold=1,
+            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+            evaluation_periods=1,
+            treat_missing_data=cloudwatch.TreatMissingData.MISSING,
+        )
+        alarm.add_alarm_action(actions.ApplicationScalingAction(wake))
+
+
+def _queue_metric(name: str, endpoint_name: str) -> cloudwatch.Metric:
+    return cloudwatch.Metric(
+        namespace="AWS/SageMaker",
+        metric_name=name,
+        dimensions_map={"EndpointName": endpoint_name},
+        statistic=cloudwatch.Stats.AVERAGE,
+        period=cdk.Duration.minutes(1),
+    )

@@ -1,0 +1,74 @@
+"""The job table."""
+
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+from nvfp4_ddim_contracts.table import PARTITION_KEY
+
+from infra.stages import StageConfig
+
+from .grants import allow
+from .removal import removal_policy
+
+__all__ = ["OWNER_INDEX", "STATE_INDEX", "JobTable"]
+
+OWNER_INDEX = "by-owner"
+STATE_INDEX = "by-state"
+
+
+class JobTable(dynamodb.Table):
+    """Jobs and idempotency records; its stream starts the work."""
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, config: StageConfig, key: kms.IKey
+    ) -> None:
+        """Define table, indexes, time to live and stream."""
+        self._own_key = key if config.encrypt_table_with_own_key else None
+        super().__init__(
+            scope,
+            construct_id,
+            partition_key=_text(PARTITION_KEY),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED
+            if self._own_key
+            else dynamodb.TableEncryption.AWS_MANAGED,
+            encryption_key=self._own_key,
+            time_to_live_attribute="expires_at",
+            stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=config.keep_data,
+            removal_policy=removal_policy(config),
+        )
+        self.add_global_secondary_index(
+            index_name=OWNER_INDEX, partition_key=_text("owner"), sort_key=_text("created_at")
+        )
+        self.add_global_secondary_index(
+            index_name=STATE_INDEX, partition_key=_text("state"), sort_key=_text("updated_at")
+        )
+
+    def allow(self, grantee: iam.IGrantable, *actions: str, index: str | None = None) -> None:
+        """Allow actions, such as "GetItem", on the table's items or on one index.
+
+        DynamoDB decrypts with the caller's rights, so that the table's own key comes with it.
+        """
+        resource = f"{self.table_arn}/index/{index}" if index else self.table_arn
+        allow(grantee, [f"dynamodb:{action}" for action in actions], [resource])
+        if self._own_key:
+            allow(grantee, _KEY_ACTIONS, [self._own_key.key_arn])
+
+
+_KEY_ACTIONS = [
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+]
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

@@ -1,0 +1,190 @@
+"""The functions that move jobs along behind the API: dispatch, record, sweep."""
+
+import json
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
+from constructs import Construct
+from nvfp4_ddim_contracts import JobState
+from nvfp4_ddim_contracts.keys import (
+    ASYNC_FAILURE_PREFIX,
+    ASYNC_INPUT_PREFIX,
+    ASYNC_OUTPUT_PREFIX,
+    RESULTS_PREFIX,
+)
+
+from infra.lambda_bundle import LambdaBundle
+from infra.stages import StageConfig
+from lambdas.settings import DispatchJobSettings, RecordResultSettings, SweepJobsSettings
+
+from .grants import (
+    allow,
+    delete_objects,
+    list_objects,
+    read_objects,
+    write_objects,
+)
+from .job_table import STATE_INDEX, JobTable
+from .python_function import PythonFunction, environment_for
+from .queues import DeadLetterQueue, WorkQueue
+
+__all__ = ["JobWorkers"]
+
+_DISPATCH_RETRIES = 8
+_SWEEP_EVERY = cdk.Duration.minutes(5)
+_RECORD_TIMEOUT = cdk.Duration.minutes(1)
+
+
+class JobWorkers(Construct):
+    """Three workers; each keeps what it could not do in a dead-letter queue.
+
+    Attributes:
+        dispatch: Table stream to asynchronous inference.
+        dead_letters: Every dead-letter queue, by what it holds.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StageConfig,
+        bundle: LambdaBundle,
+        values: Mapping[str, str],
+        table: JobTable,
+        results: s3.IBucket,
+        key: kms.IKey,
+        endpoint_arn: str,
+        notifications: tuple[sns.ITopic, ...],
+    ) -> None:
+        """Define the workers.
+
+        Args:
+            scope: Parent.
+            construct_id: Id in the parent.
+            config: The stage.
+            bundle: The functions' code.
+            values: What their settings may ask for.
+            table: The job table.
+            results: The results bucket.
+            key: Encrypts the queues.
+            endpoint_arn: The asynchronous endpoint.
+            notifications: Topics that say how inference went.
+        """
+        super().__init__(scope, construct_id)
+        self._config, self._bundle, self._values, self._key = config, bundle, values, key
+        self.dispatch, lost_events = self._dispatch(table, results, endpoint_arn)
+        record_queue, lost_notifications = self._record(table, results, notifications)
+        missed_sweeps = self._sweep(table)
+        self.dead_letters = {
+            "dispatch": lost_events,
+            "record": record_queue.dead_letters,
+            "notifications": lost_notifications,
+            "sweep": missed_sweeps,
+        }
+
+    def _dispatch(
+        self, table: JobTable, results: s3.IBucket, endpoint_arn: str
+    ) -> tuple[PythonFunction, DeadLetterQueue]:
+        function = PythonFunction(
+            self,
+            "Dispatch",
+            config=self._config,
+            bundle=self._bundle,
+            handler="dispatch_job",
+            timeout=cdk.Duration.minutes(1),
+            environment=environment_for(DispatchJobSettings, self._values),
+        )
+        table.allow(function, "GetItem", "UpdateItem")
+        write_objects(function, results, f"{ASYNC_INPUT_PREFIX}*")
+        # SageMaker looks at the input with the caller's rights before it takes the request.
+        read_objects(function, results, f"{ASYNC_INPUT_PREFIX}*")
+        allow(function, ["sagemaker:InvokeEndpointAsync"], [endpoint_arn])
+        lost = DeadLetterQueue(self, "DispatchDeadLetters", key=self._key)
+        queued = {"dynamodb": {"NewImage": {"state": {"S": [JobState.QUEUED]}}}}
+        function.add_event_source(
+            sources.DynamoEventSource(
+                table,
+                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+                batch_size=10,
+                bisect_batch_on_error=True,
+                retry_attempts=_DISPATCH_RETRIES,
+                report_batch_item_failures=True,
+                parallelization_factor=4,
+                on_failure=sources.SqsDlq(lost),
+                filters=[{"pattern": json.dumps(queued)}],
+            )
+        )
+        return function, lost
+
+    def _record(
+        self, table: JobTable, results: s3.IBucket, notifications: tuple[sns.ITopic, ...]
+    ) -> tuple[WorkQueue, DeadLetterQueue]:
+        function = PythonFunction(
+            self,
+            "Record",
+            config=self._config,
+            bundle=self._bundle,
+            handler="record_result",
+            timeout=_RECORD_TIMEOUT,
+            memory_mb=1024,
+            environment=environment_for(RecordResultSettings, self._values),
+        )
+        table.allow(function, "GetItem", "UpdateItem")
+        for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
+            read_objects(function, results, f"{prefix}*")
+            list_objects(function, results, prefix)
+        write_objects(function, results, f"{RESULTS_PREFIX}*")
+        delete_objects(function, results, f"{RESULTS_PREFIX}*")
+        queue = WorkQueue(self, "Results", key=self._key, consumer_timeout=_RECORD_TIMEOUT)
+        lost = DeadLetterQueue(self, "NotificationDeadLetters", key=self._key)
+        for topic in notifications:
+            topic.add_subscription(
+                subscriptions.SqsSubscription(
+                    queue, raw_message_delivery=False, dead_letter_queue=lost
+                )
+            )
+        function.add_event_source(
+            sources.SqsEventSource(
+                queue, batch_size=10, report_batch_item_failures=True, max_concurrency=10
+            )
+        )
+        return queue, lost
+
+    def _sweep(self, table: JobTable) -> DeadLetterQueue:
+        function = PythonFunction(
+            self,
+            "Sweep",
+            config=self._config,
+            bundle=self._bundle,
+            handler="sweep_jobs",
+            timeout=cdk.Duration.minutes(4),
+            environment=environment_for(SweepJobsSettings, self._values),
+        )
+        table.allow(function, "GetItem", "UpdateItem")
+        table.allow(function, "Query", index=STATE_INDEX)
+        missed = DeadLetterQueue(self, "SweepDeadLetters", key=self._key)
+        events.Rule(
+            self,
+            "SweepSchedule",
+            description="Expires jobs that are past their deadline",
+            schedule=events.Schedule.rate(_SWEEP_EVERY),
+            targets=[
+                targets.LambdaFunction(
+                    function,
+                    dead_letter_queue=missed,
+                    # The next run does all that a missed one left.
+                    max_event_age=_SWEEP_EVERY,
+                    retry_attempts=2,
+                )
+            ],
+        )
+        return missed

@@ -1,0 +1,78 @@
+"""The whole service: its three stacks, in the order of their dependence."""
+
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from .lambda_bundle import LambdaBundle
+from .model_release import read_release
+from .stacks.api import ApiStack
+from .stacks.inference import InferenceStack
+from .stacks.storage import StorageStack
+from .stages import StageConfig
+
+__all__ = ["Service", "add_service"]
+
+
+@dataclass(frozen=True)
+class Service:
+    """The stacks of one stage."""
+
+    storage: StorageStack
+    inference: InferenceStack
+    api: ApiStack
+
+
+def add_service(
+    app: cdk.App,
+    *,
+    config: StageConfig,
+    bundle: LambdaBundle,
+    image_uri: str | None = None,
+    env: cdk.Environment | None = None,
+) -> Service:
+    """Add the stacks of one stage to an app, and, where it goes to AWS, cdk-nag's checks.
+
+    A finding that nobody accepted on its resource ends the synthesis.
+
+    Args:
+        app: The app.
+        config: The stage.
+        bundle: The Lambdas' code.
+        image_uri: An inference image in ECR to use instead of building one.
+        env: Account and region; None leaves them to the deployment.
+
+    Returns:
+        The stacks.
+
+    Raises:
+        ModelArtifactError: The stage's model is missing or incomplete.
+    """
+    release = read_release(config.model_directory, config.model_name)
+    prefix = f"Nvfp4Ddim-{config.name}"
+    storage = StorageStack(app, f"{prefix}-storage", config=config, bundle=bundle, env=env)
+    inference = InferenceStack(
+        app,
+        f"{prefix}-inference",
+        config=config,
+        storage=storage,
+        release=release,
+        bundle=bundle,
+        image_uri=image_uri,
+        env=env,
+    )
+    api = ApiStack(
+        app,
+        f"{prefix}-api",
+        config=config,
+        storage=storage,
+        inference=inference,
+        bundle=bundle,
+        env=env,
+    )
+    cdk.Tags.of(app).add("service", "nvfp4-ddim")
+    cdk.Tags.of(app).add("stage", config.name)
+    if config.local_urls is None:
+        cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    return Service(storage=storage, inference=inference, api=api)

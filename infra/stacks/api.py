@@ -1,0 +1,123 @@
+"""The API, the workers behind it and the console."""
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.constructs.alarms import ServiceAlarms
+from infra.constructs.api_functions import ApiFunctions
+from infra.constructs.http_api import HttpApi
+from infra.constructs.job_table import OWNER_INDEX, STATE_INDEX
+from infra.constructs.job_workers import JobWorkers
+from infra.constructs.published_files import FilePublisher, PublishedFiles
+from infra.lambda_bundle import LambdaBundle
+from infra.paths import WEB
+from infra.stages import StageConfig
+
+from .inference import InferenceStack
+from .storage import StorageStack
+
+__all__ = ["ApiStack"]
+
+
+class ApiStack(cdk.Stack):
+    """What callers see."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StageConfig,
+        storage: StorageStack,
+        inference: InferenceStack,
+        bundle: LambdaBundle,
+        env: cdk.Environment | None = None,
+    ) -> None:
+        """Define the stack."""
+        super().__init__(scope, construct_id, env=env, description="nvfp4-ddim: API and console")
+        # By its ARN alone: no statement may flow back into the storage stack.
+        key = kms.Key.from_key_arn(self, "Key", storage.key.key_arn)
+        values = _values(config, storage, inference)
+        functions = ApiFunctions(
+            self,
+            "Functions",
+            config=config,
+            bundle=bundle,
+            values=values,
+            table=storage.table,
+            artifacts=storage.artifacts,
+            results=storage.results,
+            signing_key=storage.signing_key,
+        )
+        api = HttpApi(
+            self,
+            "Http",
+            config=config,
+            routes=functions.routes,
+            authorizer=functions.authorizer,
+            allowed_origin=storage.cdn.base_url,
+        )
+        workers = JobWorkers(
+            self,
+            "Workers",
+            config=config,
+            bundle=bundle,
+            values=values,
+            table=storage.table,
+            results=storage.results,
+            key=key,
+            endpoint_arn=inference.endpoint.endpoint.ref,
+            notifications=(inference.succeeded, inference.failed),
+        )
+        alarms = ServiceAlarms(
+            self,
+            "Alarms",
+            key=key,
+            dead_letters=workers.dead_letters,
+            dispatch=workers.dispatch,
+            endpoint_name=inference.endpoint.endpoint.attr_endpoint_name,
+        )
+        PublishedFiles(
+            self,
+            "ConsoleFiles",
+            publisher=FilePublisher(self, "Publisher", config=config, bundle=bundle),
+            bucket=storage.console,
+            source=WEB,
+            inline={"config.json": self.to_json_string({"apiUrl": api.base_url})},
+        )
+        for name, value, description in (
+            ("ApiUrl", api.base_url, "Base of /v1/jobs and the other paths"),
+            ("ConsoleUrl", f"{storage.cdn.base_url}/", "The console page"),
+            ("CdnUrl", storage.cdn.base_url, "Base of results and artifacts"),
+            ("ApiKeyId", api.key.key_id, "aws apigateway get-api-key --include-value --api-key ID"),
+            ("JobTableName", storage.table.table_name, "The job table"),
+            ("AlarmTopicArn", alarms.topic.topic_arn, "Subscribe to hear of trouble"),
+        ):
+            cdk.CfnOutput(self, name, value=value, description=description)
+
+
+def _values(
+    config: StageConfig, storage: StorageStack, inference: InferenceStack
+) -> Mapping[str, str]:
+    """Everything that a function's settings may ask for, by the variable's name."""
+    times = config.times
+    return {
+        "ALLOWED_ORIGIN": storage.cdn.base_url,
+        "ARTIFACT_BUCKET": storage.artifacts.bucket_name,
+        "CDN_BASE_URL": storage.cdn.base_url,
+        "CDN_PUBLIC_KEY_ID": storage.signing_key.public_key.public_key_id,
+        "CDN_SIGNING_SECRET_ID": storage.signing_key.secret.secret_arn,
+        "DEFAULT_MODEL": config.model_name,
+        "ENDPOINT_NAME": inference.endpoint.endpoint.attr_endpoint_name,
+        "JOB_DEADLINE_SECONDS": str(times.deadline_seconds),
+        "JOB_LIFETIME_SECONDS": str(times.lifetime_seconds),
+        "MAX_ATTEMPTS": str(times.max_attempts),
+        "OWNER_INDEX_NAME": OWNER_INDEX,
+        "RESULTS_BUCKET": storage.results.bucket_name,
+        "STATE_INDEX_NAME": STATE_INDEX,
+        "TABLE_NAME": storage.table.table_name,
+        "URL_LIFETIME_SECONDS": str(times.url_lifetime_seconds),
+    }

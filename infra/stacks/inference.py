@@ -1,0 +1,84 @@
+"""The model and the machines that run it."""
+
+import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
+
+from infra.constructs.async_endpoint import VARIANT, AsyncEndpoint
+from infra.constructs.endpoint_scaling import EndpointScaling
+from infra.constructs.inference_image import InferenceImage
+from infra.constructs.published_files import FilePublisher, Pointer, PublishedFiles
+from infra.constructs.queues import EncryptedTopic
+from infra.lambda_bundle import LambdaBundle
+from infra.model_release import ModelRelease
+from infra.stages import StageConfig
+
+from .storage import StorageStack
+
+__all__ = ["InferenceStack"]
+
+_FOR_EVER = "public, max-age=31536000, immutable"
+
+
+class InferenceStack(cdk.Stack):
+    """Publishes the bundled model and serves it asynchronously.
+
+    Attributes:
+        endpoint: The endpoint.
+        succeeded: Topic for finished requests.
+        failed: Topic for failed ones.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StageConfig,
+        storage: StorageStack,
+        release: ModelRelease,
+        bundle: LambdaBundle,
+        image_uri: str | None = None,
+        env: cdk.Environment | None = None,
+    ) -> None:
+        """Define the stack."""
+        super().__init__(
+            scope, construct_id, env=env, description="nvfp4-ddim: model and asynchronous endpoint"
+        )
+        published = PublishedFiles(
+            self,
+            "ModelFiles",
+            publisher=FilePublisher(self, "Publisher", config=config, bundle=bundle),
+            bucket=storage.artifacts,
+            source=release.directory,
+            prefix=release.prefix,
+            cache_control=_FOR_EVER,
+            last=MANIFEST_NAME,
+            pointer=Pointer(key=release.pointer_key, body=release.live.model_dump_json()),
+        )
+        # By its ARN alone: no statement may flow back into the storage stack.
+        key = kms.Key.from_key_arn(self, "Key", storage.key.key_arn)
+        self.succeeded = EncryptedTopic(self, "Succeeded", key=key)
+        self.failed = EncryptedTopic(self, "Failed", key=key)
+        self.endpoint = AsyncEndpoint(
+            self,
+            "Inference",
+            config=config,
+            release=release,
+            image=InferenceImage(self, "Image", target=config.capacity.image_target, uri=image_uri),
+            artifacts=storage.artifacts,
+            results=storage.results,
+            table=storage.table,
+            key=key,
+            succeeded=self.succeeded,
+            failed=self.failed,
+        )
+        self.endpoint.model.node.add_dependency(published)
+        EndpointScaling(
+            self,
+            "Scaling",
+            endpoint_name=self.endpoint.endpoint.attr_endpoint_name,
+            variant=VARIANT,
+            capacity=config.capacity,
+        )

@@ -1,0 +1,75 @@
+"""What outlives a release: buckets, table, key and the CDN in front of them."""
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from infra.constructs.buckets import ArtifactBucket, ConsoleBucket, LogBucket, ResultsBucket
+from infra.constructs.cdn import Cdn
+from infra.constructs.job_table import JobTable
+from infra.constructs.published_files import FilePublisher
+from infra.constructs.removal import EmptiedOnDelete
+from infra.constructs.signing_key import SigningKey
+from infra.constructs.stage_key import StageKey
+from infra.lambda_bundle import LambdaBundle
+from infra.stages import StageConfig
+
+__all__ = ["StorageStack"]
+
+
+class StorageStack(cdk.Stack):
+    """Data at rest and its delivery.
+
+    Attributes:
+        key: Encrypts everything of the stage.
+        artifacts: Model artifacts.
+        results: Finished pictures and the traffic of asynchronous inference.
+        console: The console page.
+        table: Jobs.
+        signing_key: Signs links to results.
+        cdn: Serves console, results and artifacts.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StageConfig,
+        bundle: LambdaBundle,
+        env: cdk.Environment | None = None,
+    ) -> None:
+        """Define the stack."""
+        super().__init__(
+            scope,
+            construct_id,
+            env=env,
+            description="nvfp4-ddim: storage and CDN",
+            termination_protection=config.keep_data,
+        )
+        self.key = StageKey(self, "Key", config=config)
+        logs = LogBucket(self, "Logs", config=config)
+        self.artifacts = ArtifactBucket(self, "Artifacts", config=config, key=self.key, logs=logs)
+        self.results = ResultsBucket(self, "Results", config=config, key=self.key, logs=logs)
+        self.console = ConsoleBucket(self, "Console", config=config, logs=logs)
+        self.table = JobTable(self, "Jobs", config=config, key=self.key)
+        self.signing_key = SigningKey(
+            self, "SigningKey", config=config, bundle=bundle, key=self.key
+        )
+        self.cdn = Cdn(
+            self,
+            "Cdn",
+            config=config,
+            console=self.console,
+            results=self.results,
+            artifacts=self.artifacts,
+            logs=logs,
+            trusted=self.signing_key.key_group,
+        )
+        if not config.keep_data:
+            publisher = FilePublisher(self, "Emptier", config=config, bundle=bundle)
+            for bucket in (self.artifacts, self.results, self.console, logs):
+                emptied = EmptiedOnDelete(
+                    self, f"{bucket.node.id}Emptied", bucket=bucket, publisher=publisher
+                )
+                # The CDN has to stop writing logs before the last look into the bucket.
+                self.cdn.distribution.node.add_dependency(emptied)

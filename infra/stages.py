@@ -1,0 +1,196 @@
+"""What differs between stages: one frozen `StageConfig` each, and nothing else.
+
+`cdk deploy -c stage=prod` chooses one. Account and region are not part of a stage: `app.py` takes
+them from the CLI's credentials.
+"""
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from .errors import UnknownStageError
+from .paths import BUNDLED_MODELS
+
+__all__ = [
+    "DEFAULT_LOCAL_PORT_BASE",
+    "ApiLimits",
+    "CustomDomain",
+    "ImageTarget",
+    "InferenceCapacity",
+    "JobTimes",
+    "LocalUrls",
+    "StageConfig",
+    "stage_config",
+]
+
+DEFAULT_LOCAL_PORT_BASE = 4610
+
+
+class ImageTarget(StrEnum):
+    """Targets of `inference/Dockerfile`."""
+
+    CPU = "cpu"
+    GPU = "gpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceCapacity:
+    """The machines behind the asynchronous endpoint.
+
+    Attributes:
+        instance_type: SageMaker instance type.
+        image_target: Which image runs on it.
+        inference_ami_version: Host image; None is SageMaker's default. GPU stages need one whose
+            driver is new enough for the CUDA of the image.
+        max_instances: Upper bound of scaling; the lower bound is zero.
+        max_concurrent_invocations: Requests that SageMaker hands to one instance at a time.
+        backlog_per_instance: Waiting requests per instance that scaling aims at.
+        scale_in_cooldown_seconds: Idle time before an instance goes.
+        startup_timeout_seconds: Time for a container to answer its first health check.
+    """
+
+    instance_type: str
+    image_target: ImageTarget
+    inference_ami_version: str | None = None
+    max_instances: int
+    max_concurrent_invocations: int = 2
+    backlog_per_instance: float = 4
+    scale_in_cooldown_seconds: int = 600
+    startup_timeout_seconds: int = 900
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiLimits:
+    """What one API key may use."""
+
+    requests_per_second: float
+    burst: int
+    requests_per_month: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobTimes:
+    """How long things live, and how often an attempt is repeated."""
+
+    deadline_seconds: int = 3_600
+    lifetime_seconds: int = 7 * 86_400
+    url_lifetime_seconds: int = 3_600
+    max_attempts: int = 3
+    results_days: int = 7
+
+
+@dataclass(frozen=True, kw_only=True)
+class CustomDomain:
+    """A name of one's own for the CDN.
+
+    Attributes:
+        name: Such as images.example.org; its DNS record is made outside this app.
+        certificate_arn: ACM certificate for it, in us-east-1.
+    """
+
+    name: str
+    certificate_arn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class LocalUrls:
+    """Where the local cloud answers in place of CloudFront and API Gateway. No slash at the end."""
+
+    api: str
+    cdn: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageConfig:
+    """One stage of the service.
+
+    Attributes:
+        name: Part of the stack names, and the name of the API's deployment stage.
+        model_name: The model that jobs use when they name none.
+        model_directory: Its NVFP4 artifact.
+        capacity: Machines for inference.
+        limits: Use per API key.
+        times: Deadlines and lifetimes.
+        keep_data: Whether buckets, table and keys outlive their stack. Where not, deletion empties
+            them first.
+        encrypt_table_with_own_key: Whether the job table uses the stage's key, not AWS's own.
+        log_retention_days: Of functions and the API; one of CloudWatch's values.
+        log_level: Of functions and the container.
+        price_class: Which of CloudFront's price classes.
+        lambdas_run_on_host: Whether functions run on this machine's Python, not on AWS Lambda's.
+        domain: The CDN's own name, if it has one.
+        local_urls: Set where the local cloud stands in for AWS.
+    """
+
+    name: str
+    model_name: str = "emoji-64"
+    model_directory: Path = BUNDLED_MODELS / "emoji-64"
+    capacity: InferenceCapacity
+    limits: ApiLimits
+    times: JobTimes = field(default_factory=JobTimes)
+    keep_data: bool = False
+    encrypt_table_with_own_key: bool = False
+    log_retention_days: int = 14
+    log_level: str = "INFO"
+    price_class: Literal["100", "200", "ALL"] = "100"
+    lambdas_run_on_host: bool = False
+    domain: CustomDomain | None = None
+    local_urls: LocalUrls | None = None
+
+
+_DEV = StageConfig(
+    name="dev",
+    # Four cores make a picture of the bundled model in seconds, without a GPU quota.
+    capacity=InferenceCapacity(
+        instance_type="ml.c7i.xlarge", image_target=ImageTarget.CPU, max_instances=1
+    ),
+    limits=ApiLimits(requests_per_second=10, burst=20, requests_per_month=100_000),
+)
+
+_PROD = StageConfig(
+    name="prod",
+    # An L4 has no FP4 units: weights stay NVFP4 in memory and compute in bf16. FP4 arithmetic
+    # needs Blackwell (ml.g7, ml.g7e), for which few accounts have a quota.
+    capacity=InferenceCapacity(
+        instance_type="ml.g6.xlarge",
+        image_target=ImageTarget.GPU,
+        inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
+        max_instances=4,
+        backlog_per_instance=8,
+    ),
+    limits=ApiLimits(requests_per_second=50, burst=100, requests_per_month=2_000_000),
+    times=JobTimes(results_days=30, lifetime_seconds=30 * 86_400),
+    keep_data=True,
+    encrypt_table_with_own_key=True,
+    log_retention_days=90,
+    price_class="ALL",
+)
+
+
+def _local(port_base: int) -> StageConfig:
+    return replace(
+        _DEV,
+        name="local",
+        limits=ApiLimits(requests_per_second=100, burst=200, requests_per_month=10_000_000),
+        lambdas_run_on_host=True,
+        local_urls=LocalUrls(
+            api=f"http://127.0.0.1:{port_base + 1}", cdn=f"http://127.0.0.1:{port_base + 2}"
+        ),
+    )
+
+
+def stage_config(name: str, *, local_port_base: int = DEFAULT_LOCAL_PORT_BASE) -> StageConfig:
+    """The configuration of a stage.
+
+    Args:
+        name: dev, prod or local.
+        local_port_base: First port of the local cloud; used by the stage local only.
+
+    Raises:
+        UnknownStageError: There is no such stage.
+    """
+    stages = {stage.name: stage for stage in (_DEV, _PROD, _local(local_port_base))}
+    if name not in stages:
+        raise UnknownStageError(f"No stage is called {name!r}; choose one of {', '.join(stages)}.")
+    return stages[name]
