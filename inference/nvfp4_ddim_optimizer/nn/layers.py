@@ -15,9 +15,10 @@ from typing import Self
 
 import torch
 from nvfp4_ddim_contracts import ScaleSearch
+from torch import Tensor, nn
+
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.nvfp4 import QuantizedTensor, dequantize_matrix, packed_shapes, quantize
-from torch import Tensor, nn
 
 __all__ = ["NVFP4Conv2d", "NVFP4Layer", "NVFP4Linear", "Residency", "set_residency"]
 

@@ -4,8 +4,9 @@ import math
 import re
 from dataclasses import dataclass
 
-from nvfp4_ddim_optimizer.nvfp4 import BLOCK_SIZE
 from torch import nn
+
+from nvfp4_ddim_optimizer.nvfp4 import BLOCK_SIZE
 
 __all__ = ["KeepRule", "LayerPolicy"]
 

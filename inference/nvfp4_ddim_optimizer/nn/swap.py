@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
+from torch import nn
+
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.nvfp4 import dequantize
-from torch import nn
 
 from .layers import NVFP4Conv2d, NVFP4Layer, NVFP4Linear
 from .policy import LayerPolicy

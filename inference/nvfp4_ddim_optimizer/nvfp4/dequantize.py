@@ -3,8 +3,9 @@
 from functools import lru_cache
 
 import torch
-from nvfp4_ddim_optimizer.errors import InvalidInputError
 from torch import Tensor
+
+from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 from .constants import BLOCK_SIZE
 from .rounding import decode_e2m1

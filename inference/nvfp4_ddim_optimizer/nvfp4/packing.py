@@ -1,8 +1,9 @@
 """Two 4-bit codes in a byte: the low nibble holds the even element."""
 
 import torch
-from nvfp4_ddim_optimizer.errors import InvalidInputError
 from torch import Tensor
+
+from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 __all__ = ["pack_codes", "unpack_codes"]
 

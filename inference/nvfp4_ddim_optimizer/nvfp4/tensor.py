@@ -4,8 +4,9 @@ import math
 from dataclasses import dataclass
 
 import torch
-from nvfp4_ddim_optimizer.errors import InvalidInputError
 from torch import Tensor
+
+from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 from .constants import BLOCK_SIZE, BYTES_PER_BLOCK, E4M3_MAX_BYTE
 

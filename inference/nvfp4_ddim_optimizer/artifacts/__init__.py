@@ -1,0 +1,23 @@
+"""Artifacts: a quantised model as a directory that can be checked, moved and mapped into memory.
+
+    model_index.json    what the pipeline consists of, in diffusers' own layout
+    <component>/        config.json and one safetensors file; tokenizer, scheduler as in diffusers
+    manifest.json       written last: format version, layers, sizes and checksums
+
+Quantised weights have NVIDIA ModelOpt's names and types (see `nn.layers`), in uint8 and not in
+safetensors' F4, which most readers do not know. Everything else is bfloat16.
+"""
+
+from .load import LoadedArtifact, load_artifact
+from .save import save_artifact
+from .verify import FileCallback, artifact_sha256, read_manifest, verify_artifact
+
+__all__ = [
+    "FileCallback",
+    "LoadedArtifact",
+    "artifact_sha256",
+    "load_artifact",
+    "read_manifest",
+    "save_artifact",
+    "verify_artifact",
+]

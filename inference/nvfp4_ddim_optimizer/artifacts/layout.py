@@ -1,0 +1,116 @@
+"""Names inside an artifact, and which classes it may be made of.
+
+Nothing outside the lists below is ever imported, instantiated or read: an artifact is data.
+"""
+
+import importlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
+
+__all__ = [
+    "CONFIG_NAME",
+    "MODEL_INDEX_NAME",
+    "PICKLE_SUFFIXES",
+    "SCHEDULER_CONFIG_NAME",
+    "WEIGHT_SUFFIXES",
+    "ComponentKind",
+    "component_class",
+    "component_kind",
+    "is_component_name",
+    "pipeline_class",
+    "weights_name",
+]
+
+MODEL_INDEX_NAME = "model_index.json"
+CONFIG_NAME = "config.json"
+SCHEDULER_CONFIG_NAME = "scheduler_config.json"
+
+PICKLE_SUFFIXES = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
+"""Files that run code when they are unpickled."""
+
+WEIGHT_SUFFIXES = frozenset({".safetensors", ".gguf", ".h5", ".msgpack", ".npz", ".onnx"})
+
+_COMPONENT_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_PIPELINES = frozenset(
+    {
+        "StableDiffusionPipeline",
+        "StableDiffusionImg2ImgPipeline",
+        "StableDiffusionInpaintPipeline",
+    }
+)
+_MODELS = {
+    "UNet2DConditionModel": "diffusers",
+    "AutoencoderKL": "diffusers",
+    "AutoencoderTiny": "diffusers",
+    "CLIPTextModel": "transformers",
+}
+_TOKENIZERS = {"CLIPTokenizer": "transformers"}
+_WEIGHTS_NAMES = {
+    "diffusers": "diffusion_pytorch_model.safetensors",
+    "transformers": "model.safetensors",
+}
+
+
+@dataclass(frozen=True)
+class ComponentKind:
+    """What a component is: a model, a tokenizer or a scheduler, and of which library."""
+
+    library: str
+    role: str
+
+
+def is_component_name(name: str) -> bool:
+    """Whether a name can be that of a component, and so of a directory inside the artifact."""
+    return _COMPONENT_NAME.fullmatch(name) is not None
+
+
+def component_kind(class_name: str) -> ComponentKind:
+    """What to do with a component of this class.
+
+    Raises:
+        ModelNotSupportedError: The class is not one of those that an artifact may name.
+    """
+    if class_name in _MODELS:
+        return ComponentKind(_MODELS[class_name], "model")
+    if class_name in _TOKENIZERS:
+        return ComponentKind(_TOKENIZERS[class_name], "tokenizer")
+    diffusers: Any = importlib.import_module("diffusers")
+    candidate = getattr(diffusers, class_name, None)
+    if isinstance(candidate, type) and issubclass(candidate, diffusers.SchedulerMixin):
+        return ComponentKind("diffusers", "scheduler")
+    known = ", ".join([*_MODELS, *_TOKENIZERS])
+    raise ModelNotSupportedError(
+        f"a component of class {class_name!r} is not supported; {known} and the schedulers of "
+        "diffusers are"
+    )
+
+
+def component_class(class_name: str) -> Any:
+    """The class itself.
+
+    Raises:
+        ModelNotSupportedError: As `component_kind`.
+    """
+    return getattr(importlib.import_module(component_kind(class_name).library), class_name)
+
+
+def pipeline_class(class_name: str) -> Any:
+    """A pipeline's class.
+
+    Raises:
+        ModelNotSupportedError: The class is not one of those that an artifact may name.
+    """
+    if class_name not in _PIPELINES:
+        raise ModelNotSupportedError(
+            f"a pipeline of class {class_name!r} is not supported; {', '.join(sorted(_PIPELINES))} "
+            "are"
+        )
+    return getattr(importlib.import_module("diffusers"), class_name)
+
+
+def weights_name(class_name: str) -> str:
+    """File name of a model's weights, as its own library would name it."""
+    return _WEIGHTS_NAMES[component_kind(class_name).library]

@@ -1,0 +1,183 @@
+"""Loading an artifact."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import init_empty_weights
+from nvfp4_ddim_contracts import Manifest
+
+from nvfp4_ddim_optimizer.errors import ArtifactFormatError, InvalidInputError
+from nvfp4_ddim_optimizer.nn import NVFP4Layer, replace_with_empty
+
+from .layout import (
+    CONFIG_NAME,
+    MODEL_INDEX_NAME,
+    SCHEDULER_CONFIG_NAME,
+    component_class,
+    component_kind,
+    is_component_name,
+    pipeline_class,
+    weights_name,
+)
+from .verify import artifact_sha256, check_files, read_manifest, verify_artifact
+from .weights import load_weights
+
+__all__ = ["LoadedArtifact", "load_artifact"]
+
+_COMPUTE_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class LoadedArtifact:
+    """A model ready to run.
+
+    Attributes:
+        pipeline: `diffusers.DiffusionPipeline`, in evaluation mode, without gradients.
+        manifest: What the artifact says about itself.
+        artifact_sha256: SHA-256 of its manifest, which names it.
+    """
+
+    pipeline: Any
+    manifest: Manifest
+    artifact_sha256: str
+
+
+def load_artifact(
+    directory: str | Path,
+    *,
+    verify: bool = True,
+    compute_dtype: torch.dtype = torch.float32,
+    device: str | torch.device = "cpu",
+) -> LoadedArtifact:
+    """Load an artifact.
+
+    Models are built without weights, and packed weights are mapped from the files, so that on a
+    CPU they take memory only as they are used. No code of the artifact is run: classes come from
+    a fixed list, tensors from safetensors.
+
+    Args:
+        directory: The artifact.
+        verify: Check all checksums first. Names and sizes are checked in any case.
+        compute_dtype: Of everything that is not packed: float32, float16 or bfloat16.
+        device: Where the models go.
+
+    Returns:
+        The pipeline, its manifest and its name.
+
+    Raises:
+        ArtifactError: As `verify_artifact`; ArtifactFormatError where the files contradict each
+            other.
+        ModelNotSupportedError: It names a class that is not on the list.
+        InvalidInputError: `compute_dtype` is another type.
+    """
+    if compute_dtype not in _COMPUTE_DTYPES:
+        raise InvalidInputError(
+            f"the compute dtype must be float32, float16 or bfloat16, not {compute_dtype}"
+        )
+    root = Path(directory)
+    digest = artifact_sha256(root)
+    if verify:
+        manifest = verify_artifact(root)
+    else:
+        manifest = read_manifest(root)
+        check_files(root, manifest)
+    index = _read_json(root / MODEL_INDEX_NAME)
+    if index.get("_class_name") != manifest.pipeline_class:
+        raise ArtifactFormatError(
+            f"{MODEL_INDEX_NAME} and the manifest of {root} name different pipelines"
+        )
+    build_pipeline = pipeline_class(manifest.pipeline_class)
+    components = _load_components(root, index, manifest, compute_dtype)
+    if "safety_checker" in components:
+        components["requires_safety_checker"] = False
+    try:
+        pipeline = build_pipeline(**components)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ArtifactFormatError(
+            f"the components of {root} make no {manifest.pipeline_class}: {error}"
+        ) from error
+    return LoadedArtifact(pipeline.to(device), manifest, digest)
+
+
+def _load_components(
+    root: Path, index: dict[str, Any], manifest: Manifest, compute_dtype: torch.dtype
+) -> dict[str, Any]:
+    quantised: dict[str, list[str]] = {}
+    for layer in manifest.layers:
+        quantised.setdefault(layer.component, []).append(layer.name)
+    components: dict[str, Any] = {}
+    for name, entry in index.items():
+        if not isinstance(entry, list):
+            continue
+        components[name] = None
+        if entry != [None, None]:
+            class_name = _checked_class_name(root, name, entry)
+            components[name] = _load_component(
+                root / name, class_name, quantised.pop(name, []), compute_dtype
+            )
+    if quantised:
+        raise ArtifactFormatError(
+            f"the manifest of {root} has layers of components that are not there: "
+            f"{', '.join(sorted(quantised))}"
+        )
+    return components
+
+
+def _checked_class_name(root: Path, name: str, entry: list[Any]) -> str:
+    """The class named by an entry of model_index.json; only allowed ones pass."""
+    if not is_component_name(name) or len(entry) != 2 or not isinstance(entry[1], str):
+        raise ArtifactFormatError(
+            f"{root / MODEL_INDEX_NAME} has an entry that is no component: {name!r}: {entry!r}"
+        )
+    if component_kind(entry[1]).library != entry[0]:
+        raise ArtifactFormatError(f"{root / MODEL_INDEX_NAME} takes {entry[1]!r} from {entry[0]!r}")
+    return entry[1]
+
+
+def _load_component(
+    directory: Path, class_name: str, layers: list[str], compute_dtype: torch.dtype
+) -> Any:
+    cls = component_class(class_name)
+    role = component_kind(class_name).role
+    try:
+        if role == "tokenizer":
+            return cls.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
+        if role == "scheduler":
+            return cls.from_config(_read_json(directory / SCHEDULER_CONFIG_NAME))
+        # Buffers stay real: those that are computed (CLIP's position ids) are in no file.
+        with init_empty_weights(include_buffers=False):
+            model = _build_model(cls, _read_json(directory / CONFIG_NAME))
+        replace_with_empty(model, layers)
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        raise ArtifactFormatError(f"{directory} holds no usable {class_name}: {error}") from error
+    load_weights(model, directory / weights_name(class_name), compute_dtype)
+    _check_scales(directory, model)
+    return model.requires_grad_(False).eval()
+
+
+def _build_model(cls: Any, config: dict[str, Any]) -> Any:
+    if hasattr(cls, "from_config"):
+        return cls.from_config(config)
+    return cls(cls.config_class.from_dict(config))
+
+
+def _check_scales(directory: Path, model: torch.nn.Module) -> None:
+    for name, layer in model.named_modules():
+        if isinstance(layer, NVFP4Layer):
+            try:
+                _ = layer.quantized
+            except InvalidInputError as error:
+                raise ArtifactFormatError(f"{directory}: {name}: {error}") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise ArtifactFormatError(f"{path} can't be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ArtifactFormatError(f"{path} holds no JSON object")
+    return content

@@ -1,0 +1,187 @@
+"""Writing an artifact."""
+
+import json
+import logging
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from nvfp4_ddim_contracts import ArtifactFile, LayerEntry, Manifest, ScaleSearch
+from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
+from pydantic import ValidationError
+
+from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError
+
+from .atomic import fsync_tree, new_directory
+from .layout import (
+    CONFIG_NAME,
+    MODEL_INDEX_NAME,
+    SCHEDULER_CONFIG_NAME,
+    component_kind,
+    is_component_name,
+    pipeline_class,
+    weights_name,
+)
+from .verify import file_sha256
+from .weights import parameter_count, save_weights
+
+__all__ = ["save_artifact"]
+
+_LOGGER = logging.getLogger(__name__)
+_DISTRIBUTION = "nvfp4-ddim-optimizer"
+_FP32_BYTES = 4
+# Parts of published pipelines that text-to-image does not run, and that this library has no
+# business to quantise: they are written as absent.
+_DROPPED = ("safety_checker", "feature_extractor", "image_encoder")
+# Where a model or tokenizer was loaded from says nothing about it, and tells about the machine.
+_MACHINE_KEYS = ("_name_or_path", "name_or_path", "is_local", "local_files_only")
+
+
+def save_artifact(
+    pipeline: Any,
+    layers: Sequence[LayerEntry],
+    directory: str | Path,
+    *,
+    name: str,
+    original_model: str,
+    license: str,  # noqa: A002 - the manifest's word
+    attribution: str = "",
+    scale_search: ScaleSearch,
+    default_guidance_scale: float = 7.5,
+    native_height: int,
+    native_width: int,
+    created_at: datetime | None = None,
+    overwrite: bool = False,
+) -> Manifest:
+    """Write a quantised pipeline as an artifact. It appears complete or not at all.
+
+    The bytes depend on the arguments only; give `created_at` to make them so to the last one.
+    A safety checker is left out, with a note in the log.
+
+    Args:
+        pipeline: A diffusers pipeline whose layers were swapped by `nn.quantize_module`.
+        layers: What `nn.quantize_module` reported, for all components.
+        directory: The directory to make.
+        name: The name to serve it under: lower-case letters, digits, dots and dashes.
+        original_model: Name or hub id of what was quantised.
+        license: SPDX expression, or the name of the original's licence.
+        attribution: Whom to credit, and for what.
+        scale_search: How block scales were chosen.
+        default_guidance_scale: Classifier-free guidance where a request names none.
+        native_height: Pixels that the model was trained for.
+        native_width: Pixels that the model was trained for.
+        created_at: Time for the manifest, with a time zone; now when absent.
+        overwrite: Replace an artifact that is there already.
+
+    Returns:
+        The manifest, as written.
+
+    Raises:
+        InvalidInputError: The directory exists, or an argument does not fit the manifest.
+        ModelNotSupportedError: The pipeline has a component that could not be loaded again.
+    """
+    target = Path(directory)
+    parts = _supported_components(pipeline)
+    models = {n: p for n, p in parts.items() if component_kind(type(p).__name__).role == "model"}
+    with new_directory(target, may_replace=_is_artifact_or_empty, overwrite=overwrite) as root:
+        _write_json(root / MODEL_INDEX_NAME, _model_index(pipeline, parts))
+        for component, part in parts.items():
+            _save_component(part, root / component)
+        files = _list_files(root)
+        try:
+            manifest = Manifest(
+                name=name,
+                created_at=(created_at or datetime.now(UTC)).astimezone(UTC),
+                created_by=f"{_DISTRIBUTION} {version(_DISTRIBUTION)}",
+                pipeline_class=type(pipeline).__name__,
+                original_model=original_model,
+                original_bytes=_FP32_BYTES * sum(map(parameter_count, models.values())),
+                artifact_bytes=sum(file.bytes for file in files),
+                license=license,
+                attribution=attribution,
+                scale_search=scale_search,
+                default_guidance_scale=default_guidance_scale,
+                native_height=native_height,
+                native_width=native_width,
+                layers=tuple(layers),
+                files=files,
+            )
+        except ValidationError as error:
+            raise InvalidInputError(f"the artifact can't be described: {error}") from error
+        fsync_tree(root)  # a manifest on the disk vouches for files that are there too
+        (root / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
+    return manifest
+
+
+def _supported_components(pipeline: Any) -> dict[str, Any]:
+    """The components to write, by name; those that are dropped or absent left out."""
+    pipeline_class(type(pipeline).__name__)
+    parts = {}
+    for name, part in sorted(pipeline.components.items()):
+        if part is None:
+            continue
+        if name in _DROPPED:
+            _LOGGER.warning("%s is not part of the artifact: it was left out", name)
+            continue
+        component_kind(type(part).__name__)
+        if not is_component_name(name):
+            raise ModelNotSupportedError(f"{name!r} can't be a component's name")
+        parts[name] = part
+    return parts
+
+
+def _model_index(pipeline: Any, parts: dict[str, Any]) -> dict[str, Any]:
+    index: dict[str, Any] = {
+        "_class_name": type(pipeline).__name__,
+        "_diffusers_version": version("diffusers"),
+    }
+    for name in sorted(pipeline.components):
+        index[name] = [None, None]
+        if name in parts:
+            class_name = type(parts[name]).__name__
+            index[name] = [component_kind(class_name).library, class_name]
+    if "safety_checker" in index:
+        index["requires_safety_checker"] = False
+    return index
+
+
+def _save_component(part: Any, directory: Path) -> None:
+    directory.mkdir()
+    class_name = type(part).__name__
+    match component_kind(class_name).role:
+        case "tokenizer":
+            part.save_pretrained(directory)
+            config = directory / "tokenizer_config.json"
+            _write_json(config, json.loads(config.read_text("utf-8")))
+        case "scheduler":
+            _write_json(directory / SCHEDULER_CONFIG_NAME, json.loads(part.to_json_string()))
+        case _:
+            # Diffusers models are configurations themselves, transformers models have one.
+            source = part if hasattr(part, "to_json_string") else part.config
+            _write_json(directory / CONFIG_NAME, json.loads(source.to_json_string()))
+            save_weights(part, directory / weights_name(class_name))
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    kept = {key: value for key, value in content.items() if key not in _MACHINE_KEYS}
+    path.write_text(json.dumps(kept, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def _list_files(root: Path) -> tuple[ArtifactFile, ...]:
+    return tuple(
+        ArtifactFile(
+            path=path.relative_to(root).as_posix(),
+            bytes=path.stat().st_size,
+            sha256=file_sha256(path),
+        )
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    )
+
+
+def _is_artifact_or_empty(directory: Path) -> bool:
+    return (directory / MANIFEST_NAME).is_file() or (
+        directory.is_dir() and not any(directory.iterdir())
+    )
