@@ -47,11 +47,18 @@ def observed(entry: LambdaHandler, correlation_id_path: str | None = None) -> La
         The handler. Powertools reads its environment at the first call, not at import.
     """
 
+    def counted(event: Any, context: LambdaContext) -> Any:
+        try:
+            return entry(event, context)
+        finally:
+            # Powertools' own decorator warns of every invocation that counts nothing.
+            if _metrics().metric_set:
+                _metrics().flush_metrics()
+
     @cache
     def instrumented() -> LambdaHandler:
-        with_metrics = _metrics().log_metrics(entry, capture_cold_start_metric=True)
         return logger().inject_lambda_context(
-            with_metrics, correlation_id_path=correlation_id_path, clear_state=True
+            counted, correlation_id_path=correlation_id_path, clear_state=True
         )
 
     @wraps(entry)
