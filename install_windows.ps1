@@ -75,7 +75,7 @@ $ExtraIndex = @()
 if ($Index) { $ExtraIndex = @("--extra-index-url", $Index) }
 
 if ($Gpu) {
-    $Installed = & $VenvPython -m pip --disable-pip-version-check list --format=freeze
+    $Installed = & $VenvPython -m pip --disable-pip-version-check list "--format=freeze"
     if (($Installed -match "^torch==") -and -not ($Installed -match "^torch==.*\+cu")) {
         Write-Host "`n==> Replacing PyTorch's CPU build"
         & $VenvPython -m pip --disable-pip-version-check uninstall --quiet --yes torch

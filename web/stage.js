@@ -52,7 +52,7 @@ export class Stage {
     this.#clock = setInterval(() => this.#tick(), 200);
     this.#tick();
     announce(TEXT.announce.submitted);
-    byId("stage").scrollIntoView({ block: "nearest" });
+    byId("working").scrollIntoView({ block: "nearest" });
   }
 
   /** News of the job under way. */
@@ -86,7 +86,7 @@ export class Stage {
     this.#show({ details: true });
     byId("pictures").replaceChildren(...figures);
     byId("details").replaceChildren(...describe(job, this.#onKeepSeed));
-    byId("stage").scrollIntoView({ block: "nearest" });
+    byId("pictures").scrollIntoView({ block: "nearest" });
     announce(TEXT.announce.done);
   }
 
@@ -152,8 +152,8 @@ function drawNoise(strength) {
   const context = noise.getContext("2d");
   const pixels = context.createImageData(noise.width, noise.height);
   for (let at = 0; at < pixels.data.length; at += 4) {
-    const grey = 128 + (Math.random() - 0.5) * 110 * (0.25 + 0.75 * strength);
-    pixels.data.set([grey, grey + 4, grey + 2, 90], at);
+    const grey = 128 + (Math.random() - 0.5) * 100 * (0.25 + 0.75 * strength);
+    pixels.data.set([grey, grey + 4, grey + 2, 64], at);
   }
   context.putImageData(pixels, 0, 0);
 }

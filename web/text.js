@@ -10,7 +10,7 @@ export const TEXT = {
     placeholder: "Paste your key",
     use: "Use key",
     change: "Change key",
-    hint: "Kept in this tab only and forgotten when you close it. `make up` prints the local one; on AWS your administrator has it.",
+    hint: "Kept in this tab only and forgotten when you close it. “make up” prints the local one; on AWS your administrator has it.",
     inUse: "API key accepted.",
     checking: "Checking the key…",
     unchecked: "The key could not be checked yet: the service does not answer.",
