@@ -34,7 +34,7 @@ def batch_handler(event_type: EventType, handle_record: Callable[[Any], None]) -
             event=event, record_handler=handle_record, processor=processor, context=context
         )
         for failure in processor.exceptions:
-            logger().error("A record failed", exc_info=failure)
+            logger().error("A record failed", exc_info=failure[1])
             count("RecordsFailed")
         return answer
 

@@ -1,0 +1,145 @@
+"""Examples of the document, each a valid instance of its model."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from nvfp4_ddim_contracts import (
+    FieldError,
+    GenerationRequest,
+    Job,
+    JobImage,
+    JobPage,
+    JobProgress,
+    JobState,
+    Preset,
+    Problem,
+    ProblemType,
+    Provenance,
+    Timings,
+)
+from nvfp4_ddim_contracts.images import ImageData, ImageQuality, ImagesRequest, ImagesResponse
+from nvfp4_ddim_contracts.models import Model, ModelList
+
+__all__ = [
+    "generation_request",
+    "images_request",
+    "images_response",
+    "job_page",
+    "model_list",
+    "problem",
+    "queued_job",
+    "succeeded_job",
+]
+
+_JOB_ID = "9f1c2ab34d5e4f60918273645546372a"
+_CREATED = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
+_URL = f"https://d111111abcdef8.cloudfront.net/results/{_JOB_ID}/0.png?Expires=1768482000"
+_SHA256 = "4be1c1a3f0a24a5e8d1c6b7a9f8e7d6c5b4a39281706f5e4d3c2b1a0918273ff"
+_REQUEST = GenerationRequest(prompt="red heart", model="emoji-64", preset=Preset.FAST, seed=7)
+_PROVENANCE = Provenance(
+    model="emoji-64",
+    artifact_sha256=_SHA256,
+    preset=Preset.FAST,
+    num_inference_steps=Preset.FAST.steps,
+    guidance_scale=4.0,
+    eta=0.0,
+    seed=7,
+    execution_path="cpu/fp32/nvfp4-dequantise",
+    library_version="0.1.0",
+)
+
+
+def generation_request() -> dict[str, Any]:
+    """The body of `POST /v1/jobs`."""
+    return GenerationRequest(prompt="red heart", preset=Preset.FAST, seed=7).model_dump(
+        mode="json", exclude_defaults=True
+    )
+
+
+def images_request() -> dict[str, Any]:
+    """The body of `POST /v1/images/generations`."""
+    return ImagesRequest(prompt="red heart", model="emoji-64", quality=ImageQuality.LOW).model_dump(
+        mode="json", exclude_defaults=True
+    )
+
+
+def _queued() -> Job:
+    return Job(
+        id=_JOB_ID,
+        state=JobState.QUEUED,
+        request=_REQUEST,
+        progress=JobProgress(total_steps=Preset.FAST.steps),
+        created_at=_CREATED,
+        updated_at=_CREATED,
+    )
+
+
+def _succeeded() -> Job:
+    steps = Preset.FAST.steps
+    image = JobImage(
+        url=_URL, seed=7, width=64, height=64, expires_at=_CREATED + timedelta(hours=1)
+    )
+    return _queued().model_copy(
+        update={
+            "state": JobState.SUCCEEDED,
+            "progress": JobProgress(step=steps, total_steps=steps),
+            "updated_at": _CREATED + timedelta(seconds=2),
+            "images": (image,),
+            "provenance": _PROVENANCE,
+            "timings": Timings(queue_seconds=0.02, generate_seconds=1.4, encode_seconds=0.01),
+        }
+    )
+
+
+def queued_job() -> dict[str, Any]:
+    """A job that was just accepted."""
+    return _queued().model_dump(mode="json")
+
+
+def succeeded_job() -> dict[str, Any]:
+    """A job that is done."""
+    return _succeeded().model_dump(mode="json")
+
+
+def job_page() -> dict[str, Any]:
+    """A page of jobs."""
+    return JobPage(jobs=(_succeeded(),)).model_dump(mode="json")
+
+
+def images_response() -> dict[str, Any]:
+    """The answer to an OpenAI-shaped request."""
+    return ImagesResponse(
+        created=int(_CREATED.timestamp()),
+        data=(ImageData(url=_URL),),
+        job_id=_JOB_ID,
+        provenance=_PROVENANCE,
+    ).model_dump(mode="json", exclude_none=True)
+
+
+def model_list() -> dict[str, Any]:
+    """The list of models."""
+    model = Model(
+        id="emoji-64",
+        created=int(_CREATED.timestamp()),
+        owned_by="nvfp4-ddim",
+        artifact_sha256=_SHA256,
+        license="CC-BY-4.0",
+        artifact_bytes=6_291_456,
+        native_width=64,
+        native_height=64,
+    )
+    return ModelList(data=(model,)).model_dump(mode="json")
+
+
+def problem() -> dict[str, Any]:
+    """A request that was refused."""
+    return Problem(
+        type=ProblemType.INVALID_REQUEST,
+        title="The request is not valid",
+        status=400,
+        detail="The request's body is not valid.",
+        errors=(
+            FieldError(field="preset", message="Input should be 'fast', 'balanced' or 'quality'"),
+        ),
+        instance="0f0e7a52-1f3f-4b0f-9f0b-8f7e5a6c7d8e",
+    ).model_dump(mode="json", exclude_none=True)

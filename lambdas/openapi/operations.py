@@ -1,0 +1,269 @@
+"""The operations of the document."""
+
+from typing import Any
+
+from nvfp4_ddim_contracts import GenerationRequest, Job, JobPage, Problem
+from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
+from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
+from nvfp4_ddim_contracts.models import ModelList
+from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE
+from pydantic import BaseModel
+
+from lambdas.domain.jobs import MAX_WAIT_SECONDS
+from lambdas.handlers._openai_errors import OpenAIErrorBody
+from lambdas.handlers.list_jobs import ListJobsQuery
+
+from . import examples
+from .schemas import reference
+
+__all__ = ["paths", "shared_headers"]
+
+_JSON = "application/json"
+_PROBLEMS = {
+    400: "A field is missing, unknown or out of range; `errors` names it.",
+    401: "No API key was sent.",
+    403: "API Gateway does not know the API key.",
+    404: "The caller has no such job.",
+    409: "The job has ended in another way.",
+    413: "The body, or the answer, is too large.",
+    415: "The body is not JSON.",
+    422: "The Idempotency-Key was used with another request.",
+    429: "The key's quota or rate is used up.",
+    500: "Something went wrong on the service's side.",
+    502: "The container could not make the picture.",
+    503: "The picture is not ready yet: follow `Location`, and don't repeat the request.",
+    504: "The job did not end before its deadline, or API Gateway's time ran out.",
+}
+# API Gateway itself makes these, with its own body.
+_GATEWAY_STATUSES = frozenset({403, 429, 504})
+_ALWAYS = (401, 403, 429, 500)
+
+_JOB_ID_PARAMETER = {
+    "name": "job_id",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string", "pattern": f"^{JOB_ID_PATTERN}$"},
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "The caller's own name for this request, such as a UUID. Repeated with the "
+    "same body it answers with the same job and makes no second one.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": r"^[\x21-\x7e]+$"},
+}
+_PREFER = {
+    "name": "Prefer",
+    "in": "header",
+    "required": False,
+    "description": f"`wait=N` (RFC 7240): wait up to N seconds, {MAX_WAIT_SECONDS:.0f} at most, "
+    "for the job's end.",
+    "schema": {"type": "string"},
+    "example": "wait=20",
+}
+
+
+def paths() -> dict[str, Any]:
+    """All paths."""
+    return {
+        "/v1/jobs": {"get": _list_jobs(), "post": _create_job()},
+        "/v1/jobs/{job_id}": {
+            "parameters": [_JOB_ID_PARAMETER],
+            "delete": _cancel_job(),
+            "get": _get_job(),
+        },
+        "/v1/models": {"get": _list_models()},
+        "/v1/images/generations": {"post": _create_image()},
+    }
+
+
+def shared_headers() -> dict[str, Any]:
+    """Headers of answers."""
+    return {
+        "Location": _header("Path of the job."),
+        "RetryAfter": _header("Seconds after which the job is worth another look."),
+        "PreferenceApplied": _header("The `Prefer` that was honoured, as it was honoured."),
+        "IdempotentReplayed": _header("`true` if an earlier request with this key made the job."),
+        "ShouldRetry": _header("`false`: OpenAI's clients must not repeat the request."),
+    }
+
+
+def _create_job() -> dict[str, Any]:
+    headers = {
+        "Location": _header_reference("Location"),
+        "Preference-Applied": _header_reference("PreferenceApplied"),
+    }
+    return {
+        "operationId": "createJob",
+        "summary": "Ask for a picture",
+        "tags": ["jobs"],
+        "parameters": [_IDEMPOTENCY_KEY, _PREFER],
+        "requestBody": _body(GenerationRequest, examples.generation_request()),
+        "responses": {
+            "200": _answer(
+                "The job has ended while the caller waited, or was made before with this key.",
+                Job,
+                examples.succeeded_job(),
+                {**headers, "Idempotent-Replayed": _header_reference("IdempotentReplayed")},
+            ),
+            "202": _answer(
+                "The job is accepted.",
+                Job,
+                examples.queued_job(),
+                {**headers, "Retry-After": _header_reference("RetryAfter")},
+            ),
+            **_problem_responses(400, 415, 422, 504),
+        },
+    }
+
+
+def _list_jobs() -> dict[str, Any]:
+    parameters = []
+    for name, schema in ListJobsQuery.model_json_schema()["properties"].items():
+        described = {key: value for key, value in schema.items() if key != "description"}
+        if name == "state":
+            described = {"$ref": "#/components/schemas/JobState"}
+        elif name == "cursor":
+            described = {"type": "string"}
+        parameters.append(
+            {
+                "name": name,
+                "in": "query",
+                "required": False,
+                "description": schema["description"],
+                "schema": described,
+            }
+        )
+    return {
+        "operationId": "listJobs",
+        "summary": "The caller's jobs, newest first",
+        "tags": ["jobs"],
+        "parameters": parameters,
+        "responses": {
+            "200": _answer("A page of jobs.", JobPage, examples.job_page()),
+            **_problem_responses(400),
+        },
+    }
+
+
+def _get_job() -> dict[str, Any]:
+    return {
+        "operationId": "getJob",
+        "summary": "State, progress and results of a job",
+        "tags": ["jobs"],
+        "responses": {
+            "200": _answer(
+                "The job.",
+                Job,
+                examples.succeeded_job(),
+                {"Retry-After": _header_reference("RetryAfter")},
+            ),
+            **_problem_responses(404),
+        },
+    }
+
+
+def _cancel_job() -> dict[str, Any]:
+    return {
+        "operationId": "cancelJob",
+        "summary": "Cancel a job",
+        "description": "Cancelling a cancelled job again is no error.",
+        "tags": ["jobs"],
+        "responses": {
+            "200": _answer(
+                "The cancelled job.", Job, {**examples.queued_job(), "state": "cancelled"}
+            ),
+            **_problem_responses(404, 409),
+        },
+    }
+
+
+def _list_models() -> dict[str, Any]:
+    return {
+        "operationId": "listModels",
+        "summary": "The models being served",
+        "tags": ["models"],
+        "responses": {
+            "200": _answer("All models.", ModelList, examples.model_list()),
+            **_problem_responses(),
+        },
+    }
+
+
+def _create_image() -> dict[str, Any]:
+    errors = {
+        str(status): {
+            "description": _PROBLEMS[status],
+            "content": {_JSON: {"schema": reference(OpenAIErrorBody)}},
+        }
+        for status in (400, 401, 409, 413, 415, 422, 500, 502)
+    }
+    errors["503"] = {
+        "description": _PROBLEMS[503],
+        "headers": {
+            "Location": _header_reference("Location"),
+            "Retry-After": _header_reference("RetryAfter"),
+            "x-should-retry": _header_reference("ShouldRetry"),
+        },
+        "content": {_JSON: {"schema": reference(OpenAIErrorBody)}},
+    }
+    gateway = {str(status): {"description": _PROBLEMS[status]} for status in (403, 429, 504)}
+    return {
+        "operationId": "createImage",
+        "summary": "A picture while the caller waits, in the shape of OpenAI's Images API",
+        "tags": ["images"],
+        "parameters": [_IDEMPOTENCY_KEY],
+        "requestBody": _body(ImagesRequest, examples.images_request()),
+        "responses": {
+            "200": _answer(
+                "The pictures.",
+                ImagesResponse,
+                examples.images_response(),
+                {
+                    "Location": _header_reference("Location"),
+                    "Idempotent-Replayed": _header_reference("IdempotentReplayed"),
+                },
+            ),
+            **dict(sorted((errors | gateway).items())),
+        },
+    }
+
+
+def _body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "required": True,
+        "content": {_JSON: {"schema": reference(model), "example": example}},
+    }
+
+
+def _answer(
+    description: str,
+    model: type[BaseModel],
+    example: dict[str, Any],
+    headers: dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    answer: dict[str, Any] = {
+        "description": description,
+        "content": {_JSON: {"schema": reference(model), "example": example}},
+    }
+    return answer | ({"headers": headers} if headers else {})
+
+
+def _problem_responses(*statuses: int) -> dict[str, Any]:
+    responses: dict[str, Any] = {}
+    for status in sorted({*_ALWAYS, *statuses}):
+        responses[str(status)] = {"description": _PROBLEMS[status]}
+        if status not in _GATEWAY_STATUSES:
+            content: dict[str, Any] = {"schema": reference(Problem)}
+            if status == 400:
+                content["example"] = examples.problem()
+            responses[str(status)]["content"] = {PROBLEM_MEDIA_TYPE: content}
+    return responses
+
+
+def _header(description: str) -> dict[str, Any]:
+    return {"description": description, "schema": {"type": "string"}}
+
+
+def _header_reference(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/headers/{name}"}
