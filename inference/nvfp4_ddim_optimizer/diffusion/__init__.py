@@ -9,7 +9,7 @@ ddim       the sampler
 
 from .config import DiffusionConfig
 from .ddim import StepEvent, initial_noise, sample_ddim
-from .guidance import GUIDANCE_RESCALE, classifier_free_guidance, needs_unconditional
+from .guidance import classifier_free_guidance, needs_unconditional
 from .schedule import BetaSchedule, NoiseSchedule, PredictionType, make_betas
 from .timesteps import (
     TimestepPlan,
@@ -20,7 +20,6 @@ from .timesteps import (
 )
 
 __all__ = [
-    "GUIDANCE_RESCALE",
     "BetaSchedule",
     "DiffusionConfig",
     "NoiseSchedule",

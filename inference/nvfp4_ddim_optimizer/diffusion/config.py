@@ -9,9 +9,10 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import torch
-from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor
+
+from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 
 from .ddim import X0Constraint
 from .schedule import BetaSchedule, NoiseSchedule, PredictionType, make_betas

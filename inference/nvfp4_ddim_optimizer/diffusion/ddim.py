@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from nvfp4_ddim_optimizer.errors import GenerationCancelled, InvalidInputError
 from torch import Tensor
+
+from nvfp4_ddim_optimizer.errors import GenerationCancelled, InvalidInputError
 
 from .schedule import NoiseSchedule, PredictionType
 from .timesteps import TimestepPlan

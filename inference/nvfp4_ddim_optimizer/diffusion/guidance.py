@@ -8,7 +8,6 @@ from torch import Tensor
 from .ddim import Model
 
 __all__ = [
-    "GUIDANCE_RESCALE",
     "ConditionalModel",
     "classifier_free_guidance",
     "needs_unconditional",
@@ -16,9 +15,6 @@ __all__ = [
 
 ConditionalModel = Callable[[Tensor, int, Tensor], Tensor]
 """(x_t [B, C, H, W], t, condition [B, ...]) -> prediction [B, C, H, W]."""
-
-GUIDANCE_RESCALE = 0.7
-"""phi of Lin et al. 2024, sec. 3.4, for models with zero terminal SNR."""
 
 
 def needs_unconditional(guidance_scale: float) -> bool:
@@ -48,7 +44,7 @@ def classifier_free_guidance(
             `needs_unconditional` says so.
         guidance_scale: s.
         guidance_rescale: phi: how much of the guided prediction's standard deviation is brought
-            back to the conditional one's.
+            back to the conditional one's. Lin et al. use 0.7 with zero terminal SNR.
 
     Source: Ho & Salimans 2022 (arXiv:2207.12598), eq. 6, with s = 1 + w; Lin et al. 2024
         (arXiv:2305.08891), eq. 14-16, for the rescaling.

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
-from nvfp4_ddim_optimizer.errors import InvalidInputError
 from torch import Tensor
+
+from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 __all__ = [
     "BetaSchedule",

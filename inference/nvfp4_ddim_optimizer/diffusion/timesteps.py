@@ -9,6 +9,7 @@ from enum import StrEnum
 from itertools import pairwise
 
 import numpy as np
+
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 __all__ = [

@@ -1,0 +1,149 @@
+"""`nvfp4-ddim inspect`: what became, or would become, of every layer of a model."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from itertools import count
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
+from pydantic import BaseModel
+
+from .layers import format_bytes, layer_table, plot_layers, summarise
+from .runtime import out, progress_bar, waiting
+
+__all__ = ["inspect"]
+
+
+class InspectReport(BaseModel):
+    """What `--json` prints. Sizes of a model that is not quantised yet are what they would be."""
+
+    model: str
+    is_artifact: bool
+    artifact_sha256: str | None
+    license: str | None
+    attribution: str | None
+    original_bytes: int
+    artifact_bytes: int | None
+    scale_search: ScaleSearch
+    components: list[dict[str, object]]
+    layers: list[LayerEntry]
+
+
+def inspect(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Artifact directory or bundled name; or a full-precision model, which is "
+            "quantised in memory only.",
+            show_default=False,
+        ),
+    ],
+    all_layers: Annotated[bool, typer.Option("--layers", help="One row for every layer.")] = False,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw size and error of every layer (.png, .svg, .pdf).")
+    ] = None,
+    search: Annotated[
+        ScaleSearch, typer.Option(help="Scale search to try on a full-precision model.")
+    ] = ScaleSearch.SWEEP,
+    as_json: Annotated[bool, typer.Option("--json", help="Report as JSON.")] = False,
+) -> None:
+    """Show a model's quantised layers: bits, sizes and error.
+
+    \b
+    [cyan]nvfp4-ddim inspect emoji-64[/]
+    [cyan]nvfp4-ddim inspect ./my-model --search absmax --layers[/]
+    [cyan]nvfp4-ddim inspect ./my-model-nvfp4 --plot layers.png[/]
+
+    SQNR is the signal-to-quantisation-noise ratio of a layer's weights in decibels; NVFP4 lies
+    near 20 to 22 dB.
+    """
+    with waiting("Loading"):
+        from nvfp4_ddim_optimizer.sources import ModelKind, locate_model
+
+        source = locate_model(model)
+    if source.kind is ModelKind.ARTIFACT:
+        report = _read_artifact(Path(source.location))
+    else:
+        report = _try_out(model, search)
+    if plot is not None:
+        plot_layers(report.layers, plot, f"{report.model} in NVFP4 ({report.scale_search})")
+    if as_json:
+        typer.echo(report.model_dump_json(indent=2))
+        return
+    _show(report, every_layer=all_layers)
+    if plot is not None:
+        out.print(f"[bold green]{plot}[/]", highlight=False)
+
+
+def _read_artifact(directory: Path) -> InspectReport:
+    from nvfp4_ddim_optimizer.artifacts import artifact_sha256, read_manifest
+
+    manifest = read_manifest(directory)
+    return InspectReport(
+        model=manifest.name,
+        is_artifact=True,
+        artifact_sha256=artifact_sha256(directory),
+        license=manifest.license,
+        attribution=manifest.attribution,
+        original_bytes=manifest.original_bytes,
+        artifact_bytes=manifest.artifact_bytes,
+        scale_search=manifest.scale_search,
+        components=_components(manifest.layers),
+        layers=list(manifest.layers),
+    )
+
+
+def _try_out(model: str, search: ScaleSearch) -> InspectReport:
+    from nvfp4_ddim_optimizer.sources import (
+        count_layers,
+        load_diffusers,
+        locate_model,
+        parameter_bytes,
+        quantize_pipeline,
+    )
+    from nvfp4_ddim_optimizer.tasks import TextToImageModel
+
+    source = locate_model(model)
+    with waiting(f"Loading {source.name}"):
+        pipeline = load_diffusers(source)
+    TextToImageModel.from_diffusers(pipeline)
+    original_bytes = parameter_bytes(pipeline)
+    finished = count(1)
+    with progress_bar("Quantising", count_layers(pipeline)) as advance:
+        layers = quantize_pipeline(pipeline, search, on_layer=lambda _: advance(next(finished)))
+    return InspectReport(
+        model=source.name,
+        is_artifact=False,
+        artifact_sha256=None,
+        license=None,
+        attribution=None,
+        original_bytes=original_bytes,
+        artifact_bytes=None,
+        scale_search=search,
+        components=_components(layers),
+        layers=layers,
+    )
+
+
+def _components(layers: Sequence[LayerEntry]) -> list[dict[str, object]]:
+    return [
+        {**asdict(summary), "worst": summary.worst.name, "worst_sqnr_db": summary.worst.sqnr_db}
+        for summary in summarise(layers)
+    ]
+
+
+def _show(report: InspectReport, *, every_layer: bool) -> None:
+    out.print(layer_table(report.layers, every_layer=every_layer))
+    original = format_bytes(report.original_bytes)
+    if report.artifact_bytes is None:
+        out.print(f"\n[bold]{report.model}[/]  not quantised yet, {original} in float32")
+        return
+    ratio = report.original_bytes / report.artifact_bytes
+    out.print(
+        f"\n[bold]{report.model}[/]  {report.artifact_sha256}\n"
+        f"{original} in float32 → {format_bytes(report.artifact_bytes)}, {ratio:.1f} times "
+        f"smaller  scales: {report.scale_search}  licence: {report.license}\n{report.attribution}",
+        highlight=False,
+    )

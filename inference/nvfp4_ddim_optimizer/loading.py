@@ -1,0 +1,172 @@
+"""Load a model from wherever it is, and set it up the way the machine can run it best."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from nvfp4_ddim_contracts import ScaleSearch
+
+from nvfp4_ddim_optimizer.artifacts import load_artifact, read_manifest
+from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
+from nvfp4_ddim_optimizer.nn import Residency, set_residency
+from nvfp4_ddim_optimizer.sources import (
+    ModelKind,
+    ModelSource,
+    load_diffusers,
+    locate_model,
+    parameter_bytes,
+    parameter_digest,
+    quantize_pipeline,
+)
+from nvfp4_ddim_optimizer.tasks import TextConditioner, TextToImageModel
+
+__all__ = ["LoadedModel", "load_model"]
+
+_DEFAULT_GUIDANCE_SCALE = 7.5  # what Stable Diffusion's authors and diffusers use
+_TORCH_DTYPES = {
+    ComputeDtype.FP32: torch.float32,
+    ComputeDtype.BF16: torch.bfloat16,
+    ComputeDtype.FP16: torch.float16,
+}
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model that is ready to run. Its weights are shared, never copied.
+
+    Attributes:
+        name: Its name.
+        artifact_sha256: SHA-256 of its manifest, or of its parameters where it has none.
+        default_guidance_scale: Guidance where a caller gives none.
+        native_height: Pixels.
+        native_width: Pixels.
+        plan: How it runs.
+        model: The components.
+        conditioner: The text encoder with its cache.
+    """
+
+    name: str
+    artifact_sha256: str
+    default_guidance_scale: float
+    native_height: int
+    native_width: int
+    plan: ExecutionPlan
+    model: TextToImageModel
+    conditioner: TextConditioner
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """What the two ways of getting weights have in common, before they are set up to run."""
+
+    pipeline: Any
+    name: str
+    artifact_sha256: str
+    default_guidance_scale: float
+    native_size: tuple[int, int] | None
+    plan: ExecutionPlan
+
+
+def load_model(
+    model: str | Path,
+    search: ScaleSearch,
+    planner: Callable[[int], ExecutionPlan],
+    *,
+    compile_unet: bool = False,
+    verify: bool = True,
+) -> LoadedModel:
+    """Load a model and set it up to run.
+
+    Args:
+        model: An artifact directory, a bundled model's name, a diffusers directory or a hub id.
+        search: How block scales are chosen if the model has to be quantised.
+        planner: Decides how to run a model from its parameters' size in float32, in bytes.
+        compile_unet: Use torch.compile on the UNet.
+        verify: Check an artifact's checksums.
+
+    Raises:
+        InvalidInputError: The name means nothing.
+        ArtifactError: The artifact is missing, altered, or of a newer version.
+        ModelNotSupportedError: The model is of a kind that can't be run.
+    """
+    source = locate_model(model)
+    if source.kind is ModelKind.ARTIFACT:
+        weights = _load_artifact(Path(source.location), planner, verify=verify)
+    else:
+        weights = _quantise_on_the_fly(source, search, planner)
+    return _set_up(weights, compile_unet=compile_unet)
+
+
+def _load_artifact(
+    directory: Path, planner: Callable[[int], ExecutionPlan], *, verify: bool
+) -> _Weights:
+    plan = planner(read_manifest(directory).original_bytes)
+    artifact = load_artifact(
+        directory,
+        verify=verify,
+        compute_dtype=_TORCH_DTYPES[plan.compute_dtype],
+        # Offloading starts from main memory.
+        device="cpu" if plan.offload else plan.device,
+    )
+    manifest = artifact.manifest
+    return _Weights(
+        pipeline=artifact.pipeline,
+        name=manifest.name,
+        artifact_sha256=artifact.artifact_sha256,
+        default_guidance_scale=manifest.default_guidance_scale,
+        native_size=(manifest.native_height, manifest.native_width),
+        plan=plan,
+    )
+
+
+def _quantise_on_the_fly(
+    source: ModelSource, search: ScaleSearch, planner: Callable[[int], ExecutionPlan]
+) -> _Weights:
+    pipeline = load_diffusers(source)
+    plan = planner(parameter_bytes(pipeline))
+    TextToImageModel.from_diffusers(pipeline)  # refuse it before the work, not after
+    quantize_pipeline(pipeline, search)
+    pipeline.to(_TORCH_DTYPES[plan.compute_dtype])
+    if not plan.offload:
+        pipeline.to(plan.device)
+    return _Weights(
+        pipeline=pipeline,
+        name=source.name,
+        artifact_sha256=parameter_digest(pipeline),
+        default_guidance_scale=_DEFAULT_GUIDANCE_SCALE,
+        native_size=None,
+        plan=plan,
+    )
+
+
+def _set_up(weights: _Weights, *, compile_unet: bool) -> LoadedModel:
+    pipeline, plan = weights.pipeline, weights.plan
+    device = torch.device(plan.device)
+    model = TextToImageModel.from_diffusers(pipeline, _TORCH_DTYPES[plan.compute_dtype], device)
+    residency = Residency.RESIDENT if plan.resident else Residency.PACKED
+    for part in (model.text_encoder, model.unet, model.vae):
+        part.eval().requires_grad_(requires_grad=False)
+        set_residency(part, residency)
+    model.vae.enable_slicing()
+    if plan.vae_tiling:
+        model.vae.enable_tiling()
+    if device.type == "cuda" and importlib.util.find_spec("xformers") is not None:
+        model.unet.enable_xformers_memory_efficient_attention()
+    if plan.offload:
+        pipeline.enable_model_cpu_offload(device=device)
+    if compile_unet:
+        model.unet.compile()
+    height, width = weights.native_size or model.native_size
+    return LoadedModel(
+        name=weights.name,
+        artifact_sha256=weights.artifact_sha256,
+        default_guidance_scale=weights.default_guidance_scale,
+        native_height=height,
+        native_width=width,
+        plan=plan,
+        model=model,
+        conditioner=TextConditioner(model.tokenizer, model.text_encoder, device),
+    )

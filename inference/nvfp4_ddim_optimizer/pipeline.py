@@ -1,0 +1,259 @@
+"""The library's front door: load a model under a preset, generate pictures.
+
+This file only composes: `loading` finds and loads, `memory` decides how to run, `tasks` does
+the work.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import overload
+
+from nvfp4_ddim_contracts.generation import MAX_SEED
+from PIL import Image
+
+from nvfp4_ddim_optimizer.diffusion import StepEvent
+from nvfp4_ddim_optimizer.errors import InvalidInputError
+from nvfp4_ddim_optimizer.loading import LoadedModel, load_model
+from nvfp4_ddim_optimizer.machine import probe_machine
+from nvfp4_ddim_optimizer.memory import plan_execution
+from nvfp4_ddim_optimizer.presets import get_preset
+from nvfp4_ddim_optimizer.tasks import generate_images
+
+__all__ = ["OptimizationPipeline"]
+
+
+class OptimizationPipeline:
+    """A diffusion model in NVFP4, sampled with DDIM.
+
+    Example:
+        >>> pipeline = OptimizationPipeline.from_preset("emoji-64", preset="quality")
+        >>> pipeline.generate("a slice of watermelon", seed=7).save("watermelon.png")
+    """
+
+    def __init__(self, loaded: LoadedModel, preset: str = "balanced") -> None:
+        """Use a model that is loaded already; `from_preset` loads one.
+
+        Args:
+            loaded: The model.
+            preset: "fast", "balanced" or "quality".
+
+        Raises:
+            InvalidInputError: There is no such preset.
+        """
+        self._loaded = loaded
+        self._preset = get_preset(preset)
+
+    @classmethod
+    def from_preset(
+        cls,
+        model: str | Path,
+        preset: str = "balanced",
+        device: str = "cpu",
+        *,
+        low_memory: bool | None = None,
+        vae_tiling: bool | None = None,
+        offload: bool = False,
+        compile: bool = False,  # noqa: A002 - torch's name for it
+        verify: bool = True,
+    ) -> "OptimizationPipeline":
+        """Load a model.
+
+        Args:
+            model: An artifact directory, a bundled model's name, or a diffusers directory or hub
+                id, which is quantised on the fly.
+            preset: "fast" (10 steps), "balanced" (20) or "quality" (50).
+            device: "cpu", "cuda" or "cuda:<index>".
+            low_memory: Keep weights packed and decode in tiles. None: only where the machine
+                has no room for the dequantised weights.
+            vae_tiling: Decode large pictures in tiles; None: as `low_memory`.
+            offload: Keep each component on the GPU only while it works.
+            compile: Compile the UNet with torch.compile: the first picture of every size takes
+                minutes, later ones are faster.
+            verify: Check an artifact's checksums before using it.
+
+        Raises:
+            InvalidInputError: An argument is unknown.
+            ArtifactError: The artifact is missing, altered, or of a newer version.
+            ModelNotSupportedError: The model is of a kind that can't be run.
+            HardwareError: The device is not there.
+        """
+        planner = partial(
+            plan_execution,
+            probe_machine(gpus=device != "cpu"),
+            device=device,
+            low_memory=low_memory,
+            vae_tiling=vae_tiling,
+            offload=offload,
+        )
+        search = get_preset(preset).scale_search
+        loaded = load_model(model, search, planner, compile_unet=compile, verify=verify)
+        return cls(loaded, preset)
+
+    def with_preset(self, preset: str) -> "OptimizationPipeline":
+        """The same loaded weights under another preset; nothing is copied.
+
+        Raises:
+            InvalidInputError: There is no such preset.
+        """
+        return OptimizationPipeline(self._loaded, preset)
+
+    @property
+    def model_name(self) -> str:
+        """Name of the model."""
+        return self._loaded.name
+
+    @property
+    def artifact_sha256(self) -> str:
+        """SHA-256 of the artifact's manifest; of the parameters if quantised on the fly."""
+        return self._loaded.artifact_sha256
+
+    @property
+    def execution_path(self) -> str:
+        """Which arithmetic runs, such as "cpu/fp32/nvfp4-resident"."""
+        return self._loaded.plan.execution_path
+
+    @property
+    def native_width(self) -> int:
+        """Width in pixels that the model was trained at."""
+        return self._loaded.native_width
+
+    @property
+    def native_height(self) -> int:
+        """Height in pixels that the model was trained at."""
+        return self._loaded.native_height
+
+    @property
+    def default_guidance_scale(self) -> float:
+        """Guidance scale where the caller gives none."""
+        return self._loaded.default_guidance_scale
+
+    @property
+    def preset(self) -> str:
+        """Name of the preset."""
+        return str(self._preset.name)
+
+    @overload
+    def generate(  # type: ignore[overload-overlap]  # a str is a Sequence[str], sadly
+        self,
+        prompt: str,
+        *,
+        negative_prompt: str = "",
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float = 0.0,
+        eta: float = 0.0,
+        height: int | None = None,
+        width: int | None = None,
+        seed: int | None = None,
+        on_step: Callable[[StepEvent], None] | None = None,
+        should_cancel: Callable[[], bool] | None = None,
+    ) -> Image.Image: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        negative_prompt: str = "",
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float = 0.0,
+        eta: float = 0.0,
+        height: int | None = None,
+        width: int | None = None,
+        seed: int | Sequence[int] | None = None,
+        on_step: Callable[[StepEvent], None] | None = None,
+        should_cancel: Callable[[], bool] | None = None,
+    ) -> list[Image.Image]: ...
+
+    def generate(
+        self,
+        prompt: str | Sequence[str],
+        *,
+        negative_prompt: str = "",
+        num_inference_steps: int | None = None,
+        guidance_scale: float | None = None,
+        guidance_rescale: float = 0.0,
+        eta: float = 0.0,
+        height: int | None = None,
+        width: int | None = None,
+        seed: int | Sequence[int] | None = None,
+        on_step: Callable[[StepEvent], None] | None = None,
+        should_cancel: Callable[[], bool] | None = None,
+    ) -> Image.Image | list[Image.Image]:
+        """Paint.
+
+        The same model, arguments and seed give the same bytes on the same machine.
+
+        Args:
+            prompt: What to paint; several prompts are sampled together.
+            negative_prompt: What to lead away from.
+            num_inference_steps: DDIM steps, 1 to 1000; the preset's number if None.
+            guidance_scale: Classifier-free guidance, the model's own if None; 0 and 1 switch it
+                off and save half the work.
+            guidance_rescale: 0 to 1; tames over-saturation of models with zero terminal SNR.
+            eta: 0 is deterministic DDIM, 1 has DDPM's noise.
+            height: Pixels, the model's native height if None.
+            width: Pixels, the model's native width if None.
+            seed: Picture k uses seed + k modulo 2^32; or one seed for each picture, in which
+                case one prompt is painted once for each. Random if None. The seed used is in
+                the picture's `info["seed"]`.
+            on_step: Called after each step with how many are done.
+            should_cancel: Asked before each step.
+
+        Returns:
+            One RGB picture for a single prompt without a list of seeds, otherwise a list.
+
+        Raises:
+            InvalidInputError: An argument is out of range.
+            GenerationCancelled: `should_cancel` said so.
+        """
+        prompts, seeds = _match(prompt, seed)
+        loaded = self._loaded
+        steps = self._preset.num_inference_steps
+        images = generate_images(
+            loaded.model,
+            loaded.conditioner,
+            prompts,
+            seeds,
+            loaded.model.diffusion.uniform_timesteps(
+                steps if num_inference_steps is None else num_inference_steps
+            ),
+            negative_prompt=negative_prompt,
+            guidance_scale=(
+                loaded.default_guidance_scale if guidance_scale is None else guidance_scale
+            ),
+            guidance_rescale=guidance_rescale,
+            eta=eta,
+            height=loaded.native_height if height is None else height,
+            width=loaded.native_width if width is None else width,
+            on_step=on_step,
+            should_cancel=should_cancel,
+        )
+        for image, used in zip(images, seeds, strict=True):
+            image.info["seed"] = used
+        single = isinstance(prompt, str) and not isinstance(seed, Sequence)
+        return images[0] if single else images
+
+
+def _match(
+    prompt: str | Sequence[str], seed: int | Sequence[int] | None
+) -> tuple[list[str], list[int]]:
+    """As many prompts as seeds."""
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    if isinstance(seed, Sequence):
+        seeds = list(seed)
+        if isinstance(prompt, str):
+            prompts *= len(seeds)
+    else:
+        first = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
+        seeds = [first if k == 0 else (first + k) % (MAX_SEED + 1) for k in range(len(prompts))]
+    if not prompts:
+        raise InvalidInputError("there is nothing to paint: give at least one prompt and seed")
+    if len(prompts) != len(seeds):
+        raise InvalidInputError(f"{len(prompts)} prompts, but {len(seeds)} seeds")
+    if not all(0 <= s <= MAX_SEED for s in seeds):
+        raise InvalidInputError(f"a seed must lie in [0, {MAX_SEED}]")
+    return prompts, seeds

@@ -1,0 +1,58 @@
+"""What the three presets set.
+
+| preset   | steps | block scales of a model quantised on the fly             |
+| -------- | ----- | -------------------------------------------------------- |
+| fast     | 10    | four-over-six: two candidates a block, seconds to load   |
+| balanced | 20    | sweep: all E4M3 scales, about 0.6 dB better, minutes     |
+| quality  | 50    | sweep                                                    |
+
+All of them visit timesteps in the spacing of the model's own scheduler config: the spacing is
+part of how the model was trained (zero terminal SNR needs "trailing"), not a trade of time for
+quality. Artifacts carry their scales with them, so only the steps differ there.
+"""
+
+from dataclasses import dataclass
+
+from nvfp4_ddim_contracts import Preset, ScaleSearch
+
+from nvfp4_ddim_optimizer.errors import InvalidInputError
+
+__all__ = ["PRESETS", "PresetConfig", "get_preset"]
+
+
+@dataclass(frozen=True)
+class PresetConfig:
+    """One preset.
+
+    Attributes:
+        name: Its name.
+        num_inference_steps: DDIM steps where the caller gives no number.
+        scale_search: How block scales are chosen for a model that is quantised on the fly.
+    """
+
+    name: Preset
+    num_inference_steps: int
+    scale_search: ScaleSearch
+
+
+PRESETS = {
+    preset: PresetConfig(
+        name=preset,
+        num_inference_steps=preset.steps,
+        scale_search=(ScaleSearch.FOUR_OVER_SIX if preset is Preset.FAST else ScaleSearch.SWEEP),
+    )
+    for preset in Preset
+}
+
+
+def get_preset(name: str) -> PresetConfig:
+    """Look a preset up.
+
+    Raises:
+        InvalidInputError: There is no preset of that name.
+    """
+    try:
+        return PRESETS[Preset(name)]
+    except ValueError:
+        names = ", ".join(repr(str(preset)) for preset in Preset)
+        raise InvalidInputError(f"unknown preset {name!r}: choose one of {names}") from None

@@ -1,0 +1,227 @@
+"""Where models come from: artifacts, diffusers directories, the hub, and what is bundled.
+
+Weights are read from safetensors only, and no code of a model repository is ever run.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DiffusionPipeline
+from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
+from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
+
+from nvfp4_ddim_optimizer.errors import (
+    ArtifactNotFoundError,
+    InvalidInputError,
+    ModelNotSupportedError,
+)
+from nvfp4_ddim_optimizer.nn import LayerCallback, LayerPolicy, plan_layers, quantize_module
+
+__all__ = [
+    "ModelKind",
+    "ModelSource",
+    "bundled_models",
+    "count_layers",
+    "load_diffusers",
+    "locate_full_precision",
+    "locate_model",
+    "parameter_bytes",
+    "parameter_digest",
+    "quantize_pipeline",
+]
+
+# What text-to-image runs; the policy decides layer by layer.
+_COMPONENTS = ("text_encoder", "unet", "vae")
+# Parts of published pipelines that text-to-image does not run.
+_UNUSED_COMPONENTS = ("safety_checker", "feature_extractor", "image_encoder")
+_DIFFUSERS_INDEX = "model_index.json"
+_BUNDLED = Path(__file__).parent / "bundled"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_FP32_BYTES = 4
+
+
+class ModelKind(StrEnum):
+    """What a model's name turned out to be."""
+
+    ARTIFACT = "artifact"
+    DIFFUSERS = "diffusers"
+    HUB = "hub"
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Where a model is.
+
+    Attributes:
+        kind: What is there.
+        location: A directory, or a hub id.
+    """
+
+    kind: ModelKind
+    location: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the location."""
+        if self.kind is ModelKind.HUB:
+            return self.location.rpartition("/")[2]
+        return Path(self.location).resolve().name
+
+    @property
+    def original_name(self) -> str:
+        """What to call the model in a manifest: its hub id, or its directory's name."""
+        return self.location if self.kind is ModelKind.HUB else self.name
+
+
+def bundled_models() -> dict[str, Path]:
+    """Artifacts that are installed with the library: name -> directory."""
+    manifests = sorted(_BUNDLED.glob(f"*/{MANIFEST_NAME}"))
+    return {manifest.parent.name: manifest.parent for manifest in manifests}
+
+
+def locate_model(model: str | Path) -> ModelSource:
+    """Find out what a model's name means.
+
+    A directory wins over a bundled model of the same name, and that over a hub id.
+
+    Args:
+        model: A directory, the name of a bundled model, or a hub id such as "owner/name".
+
+    Raises:
+        ArtifactNotFoundError: The directory holds no model.
+        InvalidInputError: The name means nothing.
+    """
+    directory = Path(model)
+    if directory.is_dir():
+        if (directory / MANIFEST_NAME).is_file():
+            return ModelSource(ModelKind.ARTIFACT, str(directory))
+        if (directory / _DIFFUSERS_INDEX).is_file():
+            return ModelSource(ModelKind.DIFFUSERS, str(directory))
+        raise ArtifactNotFoundError(
+            f"{directory} holds neither {MANIFEST_NAME} (a finished NVFP4 artifact) nor "
+            f"{_DIFFUSERS_INDEX} (a diffusers model)"
+        )
+    bundled = bundled_models()
+    if str(model) in bundled:
+        return ModelSource(ModelKind.ARTIFACT, str(bundled[str(model)]))
+    if isinstance(model, str) and _HUB_ID.fullmatch(model):
+        return ModelSource(ModelKind.HUB, model)
+    names = ", ".join(map(repr, bundled)) or "none"
+    raise InvalidInputError(
+        f"no model {str(model)!r}: give a directory that exists, a bundled name ({names}), or a "
+        "hub id such as 'owner/name'"
+    )
+
+
+def locate_full_precision(model: str | Path) -> ModelSource:
+    """Find a model that can be quantised.
+
+    Raises:
+        ArtifactNotFoundError: The directory holds no model.
+        InvalidInputError: The name means nothing, or an artifact that is quantised already.
+    """
+    source = locate_model(model)
+    if source.kind is ModelKind.ARTIFACT:
+        raise InvalidInputError(
+            f"{model} is quantised already: quantise the full-precision model it was made from"
+        )
+    return source
+
+
+def load_diffusers(source: ModelSource) -> Any:
+    """Load a full-precision diffusers pipeline in float32, less what text-to-image does not run.
+
+    Args:
+        source: A diffusers directory or hub id.
+
+    Returns:
+        `diffusers.DiffusionPipeline`.
+
+    Raises:
+        ModelNotSupportedError: The model can't be found, has no safetensors weights, or needs
+            code or components that are not there.
+    """
+    try:
+        index = DiffusionPipeline.load_config(source.location)
+        absent = {name: None for name in _UNUSED_COMPONENTS if name in index}
+        if "requires_safety_checker" in index:
+            absent["requires_safety_checker"] = False  # type: ignore[assignment]
+        return DiffusionPipeline.from_pretrained(
+            source.location,
+            torch_dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            **absent,
+        )
+    except (OSError, ValueError, TypeError, AttributeError, ImportError) as error:
+        raise ModelNotSupportedError(
+            f"could not load {source.location!r} as a diffusers model with safetensors weights: "
+            f"{error}"
+        ) from error
+
+
+def count_layers(pipeline: Any, policy: LayerPolicy | None = None) -> int:
+    """How many layers `quantize_pipeline` will swap."""
+    policy = policy or LayerPolicy()
+    return sum(
+        planned.keep_reason is None
+        for component in _COMPONENTS
+        for planned in plan_layers(getattr(pipeline, component), component, policy)
+    )
+
+
+def quantize_pipeline(
+    pipeline: Any,
+    search: ScaleSearch,
+    *,
+    policy: LayerPolicy | None = None,
+    on_layer: LayerCallback | None = None,
+) -> list[LayerEntry]:
+    """Swap a pipeline's layers for NVFP4 ones, in place.
+
+    Args:
+        pipeline: `diffusers.DiffusionPipeline`.
+        search: How block scales are chosen.
+        policy: Which layers stay as they are.
+        on_layer: Called after each layer.
+
+    Returns:
+        One entry for each quantised layer.
+
+    Raises:
+        InvalidInputError: A weight is not finite.
+    """
+    policy = policy or LayerPolicy()
+    layers: list[LayerEntry] = []
+    for component in _COMPONENTS:
+        module = getattr(pipeline, component)
+        layers += quantize_module(module, component, policy, search, on_layer)
+    return layers
+
+
+def _modules(pipeline: Any) -> dict[str, torch.nn.Module]:
+    components = sorted(pipeline.components.items())
+    return {name: part for name, part in components if isinstance(part, torch.nn.Module)}
+
+
+def parameter_bytes(pipeline: Any) -> int:
+    """Size of a full-precision pipeline's parameters in float32."""
+    modules = _modules(pipeline).values()
+    return _FP32_BYTES * sum(p.numel() for module in modules for p in module.parameters())
+
+
+def parameter_digest(pipeline: Any) -> str:
+    """SHA-256 over all parameters and buffers, by component and name: the identity of a model
+    that has no manifest.
+    """
+    digest = hashlib.sha256()
+    for component, module in _modules(pipeline).items():
+        for name, tensor in sorted(module.state_dict().items()):
+            digest.update(f"{component}.{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
