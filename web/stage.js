@@ -6,7 +6,7 @@ import { TEXT } from "./text.js";
 
 const COLD_START_AFTER_SECONDS = 15;
 const ANNOUNCE_EVERY_PERCENT = 25;
-const ENLARGE_CRISPLY_BELOW_PIXELS = 256;
+const ENLARGE_BELOW_PIXELS = 256;
 
 // Kept here because they leave the page while a picture is shown.
 const noise = byId("noise");
@@ -167,7 +167,8 @@ function figure(job, image) {
     height: image.height,
   });
   picture.style.setProperty("--native", `${image.width}px`);
-  if (image.width < ENLARGE_CRISPLY_BELOW_PIXELS) picture.className = "crisp";
+  const enlarged = image.width < ENLARGE_BELOW_PIXELS;
+  picture.classList.toggle("enlarged", enlarged);
   const words = job.images.length > 1 ? TEXT.stage.downloadOne(image.seed) : TEXT.stage.download;
   const name = prompt.toLowerCase().replace(/[^\p{L}\p{N}]+/gu, "-").slice(0, 40);
   const link = element(
@@ -176,5 +177,14 @@ function figure(job, image) {
     words,
   );
   link.rel = "noopener";
-  return element("figure", {}, picture, element("figcaption", {}, link));
+  const size = element("span", { className: "hint" }, TEXT.stage.size(image.width, image.height));
+  const choices = enlarged ? [pixelChoice(picture)] : [];
+  return element("figure", {}, picture, element("figcaption", {}, link, size, ...choices));
+}
+
+/** Drawings look better enlarged smoothly; whoever judges a model wants to see its pixels. */
+function pixelChoice(picture) {
+  const box = element("input", { type: "checkbox" });
+  box.addEventListener("change", () => picture.classList.toggle("crisp", box.checked));
+  return element("label", { className: "choice" }, box, TEXT.stage.pixels);
 }

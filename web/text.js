@@ -69,6 +69,8 @@ export const TEXT = {
     attempt: (attempt) => `The last worker was lost; this is attempt ${attempt}.`,
     download: "Download",
     downloadOne: (seed) => `Download (seed ${seed})`,
+    size: (width, height) => `${width} × ${height} pixels`,
+    pixels: "Show the pixels",
     imageLost: "The picture did not load.",
     retryImage: "Load again",
   },

@@ -25,7 +25,7 @@ from tests.e2e.console.stub_api import (
     succeeded,
 )
 
-WAIT_SECONDS = 10
+WAIT_SECONDS = 20
 
 
 @pytest.fixture
@@ -113,6 +113,7 @@ def test_a_prompt_becomes_a_picture_with_its_story(page: Page, stub: StubApi) ->
     assert picture.get_property("naturalWidth") == 64
     assert picture.size["width"] % 64 == 0
     assert picture.size["width"] >= 320
+    page.find("figcaption input").click()
     assert picture.value_of_css_property("image-rendering") == "pixelated"
     assert picture.get_attribute("alt") == "red heart"
     link = page.find("figcaption a")

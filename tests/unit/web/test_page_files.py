@@ -96,3 +96,39 @@ def test_every_word_asked_for_exists() -> None:
     assert keys
     lookup = f"{json.dumps(keys)}.map((key) => key.split('.').reduce((o, k) => o?.[k], text.TEXT))"
     assert all(isinstance(words, str) and words for words in evaluate(lookup))  # type: ignore[attr-defined]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of #rgb or #rrggbb. Source: WCAG 2.2, "relative luminance"."""
+    digits = colour.lstrip("#")
+    pairs = [digit * 2 for digit in digits] if len(digits) == 3 else re.findall("..", digits)
+    channels = [int(pair, 16) / 255 for pair in pairs]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_words_stand_out_from_their_ground(scheme: str) -> None:
+    css = (WEB / "style.css").read_text()
+    light, dark = re.findall(r":root \{(.*?)\}", css, re.DOTALL)
+    colours = dict(re.findall(r"--([\w-]+): (#\w+);", light))
+    if scheme == "dark":
+        colours |= dict(re.findall(r"--([\w-]+): (#\w+);", dark))
+    pairs = [
+        *((word, ground) for word in ("ink", "quiet") for ground in ("paper", "card", "sunken")),
+        *((word, ground) for word in ("accent", "bad") for ground in ("paper", "card")),
+        ("accent", "sunken"),
+        ("on-accent", "accent"),
+        ("on-accent", "accent-strong"),
+        ("ink", "tint"),
+        ("ink", "bad-tint"),
+        ("bad", "bad-tint"),
+        ("ink", "warn-tint"),
+    ]
+    faint = {pair: contrast(colours[pair[0]], colours[pair[1]]) for pair in pairs}
+    assert {pair: value for pair, value in faint.items() if value < 4.5} == {}
