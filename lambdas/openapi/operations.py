@@ -21,8 +21,8 @@ __all__ = ["paths", "shared_headers"]
 _JSON = "application/json"
 _PROBLEMS = {
     400: "A field is missing, unknown or out of range; `errors` names it.",
-    401: "No API key was sent.",
-    403: "API Gateway does not know the API key.",
+    401: "No API key was sent, or it is not known.",
+    403: "The API key may not be used here.",
     404: "The caller has no such job.",
     409: "The job has ended in another way.",
     413: "The body, or the answer, is too large.",
@@ -34,9 +34,9 @@ _PROBLEMS = {
     503: "The picture is not ready yet: follow `Location`, and don't repeat the request.",
     504: "The job did not end before its deadline, or API Gateway's time ran out.",
 }
-# API Gateway itself makes these, with its own body.
-_GATEWAY_STATUSES = frozenset({403, 429, 504})
-_ALWAYS = (401, 403, 429, 500)
+# API Gateway itself makes these, on every route, as problem documents.
+_GATEWAY_STATUSES = (401, 403, 429, 504)
+_ALWAYS = (*_GATEWAY_STATUSES, 500)
 
 _JOB_ID_PARAMETER = {
     "name": "job_id",
@@ -112,7 +112,7 @@ def _create_job() -> dict[str, Any]:
                 examples.queued_job(),
                 {**headers, "Retry-After": _header_reference("RetryAfter")},
             ),
-            **_problem_responses(400, 415, 422, 504),
+            **_problem_responses(400, 413, 415, 422),
         },
     }
 
@@ -196,18 +196,17 @@ def _create_image() -> dict[str, Any]:
             "description": _PROBLEMS[status],
             "content": {_JSON: {"schema": reference(OpenAIErrorBody)}},
         }
-        for status in (400, 401, 409, 413, 415, 422, 500, 502)
+        for status in (400, 409, 413, 415, 422, 500, 502, 503)
     }
-    errors["503"] = {
-        "description": _PROBLEMS[503],
-        "headers": {
-            "Location": _header_reference("Location"),
-            "Retry-After": _header_reference("RetryAfter"),
-            "x-should-retry": _header_reference("ShouldRetry"),
-        },
-        "content": {_JSON: {"schema": reference(OpenAIErrorBody)}},
+    errors["503"]["headers"] = {
+        "Location": _header_reference("Location"),
+        "Retry-After": _header_reference("RetryAfter"),
+        "x-should-retry": _header_reference("ShouldRetry"),
     }
-    gateway = {str(status): {"description": _PROBLEMS[status]} for status in (403, 429, 504)}
+    for status in ("400", "504"):
+        # API Gateway refuses bodies of the wrong shape before the function sees them; a job that
+        # expired is the function's own 504.
+        errors[status] = _either(int(status))
     return {
         "operationId": "createImage",
         "summary": "A picture while the caller waits, in the shape of OpenAI's Images API",
@@ -224,7 +223,7 @@ def _create_image() -> dict[str, Any]:
                     "Idempotent-Replayed": _header_reference("IdempotentReplayed"),
                 },
             ),
-            **dict(sorted((errors | gateway).items())),
+            **dict(sorted((_problem_responses() | errors).items())),
         },
     }
 
@@ -252,13 +251,24 @@ def _answer(
 def _problem_responses(*statuses: int) -> dict[str, Any]:
     responses: dict[str, Any] = {}
     for status in sorted({*_ALWAYS, *statuses}):
-        responses[str(status)] = {"description": _PROBLEMS[status]}
-        if status not in _GATEWAY_STATUSES:
-            content: dict[str, Any] = {"schema": reference(Problem)}
-            if status == 400:
-                content["example"] = examples.problem()
-            responses[str(status)]["content"] = {PROBLEM_MEDIA_TYPE: content}
+        content: dict[str, Any] = {"schema": reference(Problem)}
+        if status == 400:
+            content["example"] = examples.problem()
+        responses[str(status)] = {
+            "description": _PROBLEMS[status],
+            "content": {PROBLEM_MEDIA_TYPE: content},
+        }
     return responses
+
+
+def _either(status: int) -> dict[str, Any]:
+    return {
+        "description": _PROBLEMS[status],
+        "content": {
+            _JSON: {"schema": reference(OpenAIErrorBody)},
+            PROBLEM_MEDIA_TYPE: {"schema": reference(Problem)},
+        },
+    }
 
 
 def _header(description: str) -> dict[str, Any]:

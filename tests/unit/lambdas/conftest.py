@@ -1,0 +1,244 @@
+"""Fakes of the domain's ports: in memory, with a clock that only moves when told to."""
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from nvfp4_ddim_contracts import GenerationRequest, JobState, Preset
+from nvfp4_ddim_contracts.jobs import is_legal
+from nvfp4_ddim_contracts.models import LiveModel
+
+from lambdas.domain.dispatching import JobDispatcher
+from lambdas.domain.errors import (
+    IdempotencyKeyTakenError,
+    ObjectNotFoundError,
+    TransitionRefusedError,
+)
+from lambdas.domain.jobs import JobService
+from lambdas.domain.recording import ResultRecorder
+from lambdas.domain.records import IdempotencyRecord, JobPosition, JobRecord, Transition
+from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
+from lambdas.domain.sweeping import JobSweeper
+
+MODEL = LiveModel(
+    name="emoji-64",
+    artifact_sha256="ab" * 32,
+    created=1,
+    license="CC-BY-4.0",
+    artifact_bytes=1,
+    native_width=64,
+    native_height=64,
+)
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.sleeps: list[float] = []
+        self.on_sleep: Any = None
+
+    def now(self) -> datetime:
+        return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.seconds += seconds
+        if self.on_sleep:
+            self.on_sleep()
+
+
+class FakeIds:
+    def __init__(self) -> None:
+        self.count = 0
+        self.lock = threading.Lock()
+
+    def job_id(self) -> str:
+        with self.lock:
+            self.count += 1
+            return f"{self.count:032x}"
+
+    def seed(self) -> int:
+        return 4242
+
+
+class FakeJobs:
+    """Keeps the store's promises, and every change of state that it made."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, JobRecord] = {}
+        self.keys: dict[tuple[str, str], IdempotencyRecord] = {}
+        self.changes: list[tuple[JobState, JobState]] = []
+        self.lock = threading.Lock()
+
+    def create(self, job: JobRecord, idempotency: IdempotencyRecord | None) -> None:
+        with self.lock:
+            if idempotency is not None:
+                place = (idempotency.owner, idempotency.key)
+                held = self.keys.get(place)
+                if held and held.expires_at > job.created_at.timestamp():
+                    raise IdempotencyKeyTakenError
+                self.keys[place] = idempotency
+            self.items[job.id] = job
+
+    def get(self, job_id: str) -> JobRecord | None:
+        return self.items.get(job_id)
+
+    def get_idempotency(self, owner: str, key: str) -> IdempotencyRecord | None:
+        return self.keys.get((owner, key))
+
+    def apply(self, transition: Transition) -> JobRecord:
+        job = self.items.get(transition.job_id)
+        if (
+            job is None
+            or not is_legal(job.state, transition.target)
+            or transition.attempt not in (None, job.attempt)
+            or (transition.unchanged_since and job.updated_at > transition.unchanged_since)
+        ):
+            raise TransitionRefusedError(transition.job_id, transition.target)
+        changes = {
+            "state": transition.target,
+            "updated_at": transition.at,
+            "attempt": transition.next_attempt,
+            "step": transition.step,
+            "images": transition.images,
+            "provenance": transition.provenance,
+            "timings": transition.timings,
+            "error": transition.error,
+        }
+        self.changes.append((job.state, transition.target))
+        changed = job.model_copy(
+            update={name: value for name, value in changes.items() if value is not None}
+        )
+        self.items[job.id] = changed
+        return changed
+
+    def mark_dispatched(self, job_id: str, attempt: int) -> None:
+        job = self.items[job_id]
+        if job.dispatched_attempt < attempt:
+            self.items[job_id] = job.model_copy(update={"dispatched_attempt": attempt})
+
+    def list_by_owner(
+        self, owner: str, *, limit: int, after: JobPosition | None, state: JobState | None
+    ) -> tuple[list[JobRecord], JobPosition | None]:
+        jobs = [
+            job
+            for job in reversed(self.items.values())
+            if job.owner == owner and state in (None, job.state)
+        ]
+        if after is not None:
+            jobs = [
+                job for job in jobs if (job.created_at, job.id) < (after.created_at, after.job_id)
+            ]
+        more = len(jobs) > limit
+        jobs = jobs[:limit]
+        return jobs, JobPosition(jobs[-1].created_at, jobs[-1].id) if more else None
+
+    def list_unfinished(self, *, unchanged_since: datetime, due: datetime) -> Iterator[JobRecord]:
+        for job in list(self.items.values()):
+            overdue = job.updated_at <= unchanged_since and job.deadline_at <= due
+            if not job.state.is_terminal and overdue:
+                yield job
+
+
+class FakeObjects:
+    def __init__(self) -> None:
+        self.items: dict[str, bytes] = {}
+        self.on_put: Any = None
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        self.items[key] = body
+        if self.on_put:
+            self.on_put(key)
+
+    def get(self, key: str) -> bytes:
+        if key not in self.items:
+            raise ObjectNotFoundError(key)
+        return self.items[key]
+
+    def delete(self, key: str) -> None:
+        self.items.pop(key, None)
+
+    def uri(self, key: str) -> str:
+        return f"s3://results/{key}"
+
+    def key_of(self, uri: str) -> str:
+        if not uri.startswith("s3://results/"):
+            raise ObjectNotFoundError(uri)
+        return uri.removeprefix("s3://results/")
+
+
+class FakeInference:
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, str]] = []
+        self.error: Exception | None = None
+
+    def submit(self, job_id: str, input_uri: str) -> None:
+        if self.error:
+            raise self.error
+        self.calls.append((job_id, input_uri))
+
+
+class FakeCatalogue:
+    def find(self, name: str) -> LiveModel | None:
+        return MODEL if name == MODEL.name else None
+
+    def all(self) -> tuple[LiveModel, ...]:
+        return (MODEL,)
+
+
+class FakeSigner:
+    def sign(self, key: str, now: datetime) -> tuple[str, datetime]:
+        return f"https://cdn/{key}?signed", now + timedelta(hours=1)
+
+
+def make_world(max_attempts: int = 2) -> SimpleNamespace:
+    """The whole service on fakes."""
+    clock, jobs, objects, inference = FakeClock(), FakeJobs(), FakeObjects(), FakeInference()
+    policy = SubmissionPolicy(MODEL.name, timedelta(days=1), timedelta(minutes=10))
+    return SimpleNamespace(
+        clock=clock,
+        jobs=jobs,
+        objects=objects,
+        inference=inference,
+        signer=FakeSigner(),
+        service=JobService(jobs, clock),
+        submitter=JobSubmitter(jobs, FakeCatalogue(), clock, FakeIds(), policy),
+        dispatcher=JobDispatcher(jobs, objects, inference),
+        recorder=ResultRecorder(jobs, objects, clock, max_attempts),
+        sweeper=JobSweeper(jobs, clock),
+    )
+
+
+@pytest.fixture(scope="session")
+def new_world() -> Any:
+    """Makes worlds, for tests that need more than one."""
+    return make_world
+
+
+@pytest.fixture
+def world() -> SimpleNamespace:
+    return make_world()
+
+
+@pytest.fixture
+def heart() -> GenerationRequest:
+    return GenerationRequest(prompt="red heart", preset=Preset.FAST)
+
+
+@pytest.fixture(scope="session")
+def answer() -> bytes:
+    """What the container answers, as JSON."""
+    return b"""{
+      "images": [{"seed": 4242, "image_format": "png", "width": 64, "height": 64,
+                  "data": "iVBORw=="}],
+      "provenance": {"model": "emoji-64", "artifact_sha256": "ab", "preset": "fast",
+        "num_inference_steps": 10, "guidance_scale": 4.0, "eta": 0.0, "seed": 4242,
+        "execution_path": "cpu/fp32", "library_version": "0.1.0"},
+      "timings": {"queue_seconds": 0, "generate_seconds": 1, "encode_seconds": 0}
+    }"""

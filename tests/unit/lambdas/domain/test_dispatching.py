@@ -1,0 +1,45 @@
+import json
+from types import SimpleNamespace
+
+import pytest
+from nvfp4_ddim_contracts import GenerationRequest, JobState
+
+from lambdas.domain.records import Transition
+
+OWNER = "a" * 16
+
+
+def test_the_request_lies_there_before_inference_is_asked(
+    world: SimpleNamespace, heart: GenerationRequest
+) -> None:
+    job = world.submitter.submit(OWNER, heart, None).job
+    assert world.dispatcher.dispatch(job.id)
+    key = f"async/input/{job.id}/1.json"
+    assert world.inference.calls == [(job.id, f"s3://results/{key}")]
+    assert json.loads(world.objects.items[key])["seed"] == 4242
+    assert not world.dispatcher.dispatch(job.id)
+    assert not world.dispatcher.dispatch("0" * 32)
+    assert len(world.inference.calls) == 1
+
+
+def test_a_refused_dispatch_can_be_repeated(
+    world: SimpleNamespace, heart: GenerationRequest
+) -> None:
+    job = world.submitter.submit(OWNER, heart, None).job
+    world.inference.error = ConnectionError("endpoint")
+    with pytest.raises(ConnectionError):
+        world.dispatcher.dispatch(job.id)
+    world.inference.error = None
+    assert world.dispatcher.dispatch(job.id)
+
+
+def test_a_late_progress_report_does_not_hide_the_next_attempt(
+    world: SimpleNamespace, heart: GenerationRequest
+) -> None:
+    job = world.submitter.submit(OWNER, heart, None).job
+    world.dispatcher.dispatch(job.id)
+    now = world.clock.now()
+    world.jobs.apply(Transition(job_id=job.id, target=JobState.QUEUED, at=now, next_attempt=2))
+    world.jobs.apply(Transition(job_id=job.id, target=JobState.RUNNING, at=now, step=4))
+    assert world.dispatcher.dispatch(job.id)
+    assert world.inference.calls[-1][1].endswith("/2.json")
