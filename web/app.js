@@ -69,8 +69,11 @@ class Console {
     if (this.#busy) return;
     this.#setBusy(true);
     this.#stage.start(startedAt);
-    await this.#guard(async () => this.#conclude(await follow()));
-    this.#setBusy(false);
+    try {
+      await this.#guard(async () => this.#conclude(await follow()));
+    } finally {
+      this.#setBusy(false);
+    }
   }
 
   #setBusy(busy) {

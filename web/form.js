@@ -4,7 +4,9 @@ import { byId, element } from "./dom.js";
 import { MAX_PROMPT_CHARACTERS, MAX_SEED, PRESET_STEPS } from "./settings.js";
 import { EXAMPLE_PROMPTS, TEXT } from "./text.js";
 
-const DEFAULT_PRESET = "balanced";
+/** What a choice rests on, and which numbers mean the same as an empty control. */
+const CHOICES = { preset: "balanced", image_format: "png" };
+const SAME_AS_EMPTY = { eta: 0, num_images: 1 };
 const TEXT_FIELDS = ["prompt", "negative_prompt"];
 
 export class RequestForm {
@@ -43,10 +45,11 @@ export class RequestForm {
   /** Fills the form with a request, with empty controls for what it leaves to defaults. */
   write(request) {
     for (const { name } of this.#controls()) {
-      this.#form.elements[name].value = request[name] ?? "";
+      const value = request[name] === SAME_AS_EMPTY[name] ? null : request[name];
+      this.#form.elements[name].value = value ?? CHOICES[name] ?? "";
     }
-    this.#form.elements.preset.value = request.preset ?? DEFAULT_PRESET;
-    this.#form.elements.image_format.value = request.image_format ?? "png";
+    const rare = [...byId("more").querySelectorAll("[name]")];
+    if (rare.some(({ name, value }) => value !== (CHOICES[name] ?? ""))) byId("more").open = true;
     this.#clearErrors();
     this.#showPresetSteps();
   }
@@ -141,7 +144,7 @@ export class RequestForm {
   #buildPresets() {
     for (const [preset, steps] of Object.entries(PRESET_STEPS)) {
       const input = element("input", { type: "radio", name: "preset", value: preset });
-      input.checked = preset === DEFAULT_PRESET;
+      input.checked = preset === CHOICES.preset;
       const name = element("b", {}, TEXT.presets[preset]);
       const effect = element("small", {}, TEXT.form.presetSteps(steps));
       byId("presets").append(element("label", {}, input, name, effect));

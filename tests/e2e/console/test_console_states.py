@@ -357,7 +357,9 @@ def test_a_picture_that_does_not_load_is_offered_again(page: Page, stub: StubApi
 
 
 def test_an_earlier_picture_gives_its_settings_back(page: Page, stub: StubApi) -> None:
-    request = GenerationRequest(prompt="green tree", preset="quality", num_inference_steps=33)
+    request = GenerationRequest(
+        prompt="green tree", preset="quality", num_inference_steps=33, negative_prompt="snow"
+    )
     stub.finished = [succeeded(make_job(request, number=9), stub.page_url, seed=42)]
     page.open()
     page.until(lambda: page.browser.find_elements(By.CSS_SELECTOR, "#thumbnails button"))
@@ -368,6 +370,8 @@ def test_an_earlier_picture_gives_its_settings_back(page: Page, stub: StubApi) -
     }
     assert values == {"#prompt": "green tree", "#steps": "33", "#seed": "42"}
     assert page.find("#presets [value=quality]").is_selected()
+    assert page.find("#negative").is_displayed()
+    assert page.find("#negative").get_property("value") == "snow"
 
 
 def test_the_keyboard_is_enough(page: Page, stub: StubApi) -> None:
