@@ -1,0 +1,205 @@
+"""Types that need one or two API calls of moto each."""
+
+import json
+from typing import Any, ClassVar
+
+from ..settings import ACCOUNT_ID, REGION
+from .adapter import ApiAdapter, Properties, Provisioned, ResourceAdapter, ResourceRequest
+from .values import without_transport_denial
+
+__all__ = ["simple_adapters"]
+
+
+class CdkMetadata(ResourceAdapter):
+    """Tells AWS which constructs a stack uses; has no effect there either."""
+
+    types: ClassVar = ("AWS::CDK::Metadata",)
+
+    def create(self, request: ResourceRequest) -> Provisioned:
+        """Nothing exists behind this type."""
+        return Provisioned(request.name)
+
+    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
+        """Nothing exists behind this type."""
+
+
+class BucketPolicy(ApiAdapter):
+    """S3 bucket policies."""
+
+    types: ClassVar = ("AWS::S3::BucketPolicy",)
+
+    def create(self, request: ResourceRequest) -> Provisioned:
+        """Set the policy."""
+        bucket = request.properties["Bucket"]
+        policy = without_transport_denial(request.properties["PolicyDocument"])
+        if policy["Statement"]:
+            self._client("s3").put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+        return Provisioned(bucket)
+
+    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
+        """Remove the policy."""
+        self._client("s3").delete_bucket_policy(Bucket=current.physical_id)
+
+
+class QueuePolicy(ApiAdapter):
+    """SQS queue policies."""
+
+    types: ClassVar = ("AWS::SQS::QueuePolicy",)
+
+    def create(self, request: ResourceRequest) -> Provisioned:
+        """Set the policy on every queue."""
+        policy = without_transport_denial(request.properties["PolicyDocument"])
+        self._set(request.properties["Queues"], json.dumps(policy))
+        return Provisioned(request.name)
+
+    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
+        """Remove the policy from every queue."""
+        self._set(request.properties["Queues"], "")
+
+    def _set(self, queues: list[str], policy: str) -> None:
+        for queue in queues:
+            self._client("sqs").set_queue_attributes(
+                QueueUrl=queue, Attributes={"Policy": policy}
+            )
+
+
+class TopicPolicy(ApiAdapter):
+    """SNS topic policies."""
+
+    types: ClassVar = ("AWS::SNS::TopicPolicy",)
+
+    def create(self, request: ResourceRequest) -> Provisioned:
+        """Set the policy on every topic."""
+        policy = json.dumps(request.properties["PolicyDocument"])
+        for topic in request.properties["Topics"]:
+            self._client("sns").set_topic_attributes(
+                TopicArn=topic, AttributeName="Policy", AttributeValue=policy
+            )
+        return Provisioned(request.name)
+
+    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
+        """The policy goes with its topic."""
+
+
+class Subscription(ApiAdapter):
+    """SNS subscriptions; moto delivers to SQS itself."""
+
+    types: ClassVar = ("AWS::SNS::Subscription",)
+
+    def create(self, request: ResourceRequest) -> Provisioned:
+        """Subscribe."""
+        properties = request.properties
+        attributes = {
+            name: json.dumps(value) if isinstance(value, dict) else str(value).lower()
+            for name, value in properties.items()
+            if name in {"RawMessageDelivery", "FilterPolicy", "FilterPolicyScope", "RedrivePolicy"}
+        }
+        arn = self._client("sns").subscribe(
+            TopicArn=properties["TopicArn"],
+            Protocol=properties["Protocol"],
+            Endpoint=properties["Endpoint"],
+            Attributes=attributes,
+            ReturnSubscriptionArn=True,
+        )["SubscriptionArn"]
+        return Provisioned(arn)
+
+    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
+        """Unsubscribe."""
+        self._client("sns").unsubscribe(SubscriptionArn=current.physical_id)
+
+
+class Secret(ApiAdapter):
+    """Secrets Manager secrets, with a generated value where the template asks for one."""
+
+    types: ClassVar = ("AWS::SecretsManager::Secret",)
+    name_property: ClassVar = "Name"
+
+    def create(self, request: ResourceRequest) -> Provisioned:
+        """Make the secret."""
+        client, properties = self._client("secretsmanager"), request.properties
+        arguments: Properties = {"Description": properties.get("Description", "")}
+        if "KmsKeyId" in properties:
+            arguments["KmsKeyId"] = properties["KmsKeyId"]
+        if "SecretString" in properties:
+            arguments["SecretString"] = properties["SecretString"]
+        elif "GenerateSecretString" in properties:
+            arguments["SecretString"] = self._generate(properties["GenerateSecretString"])
+        arn = client.create_secret(Name=request.name, **arguments)["ARN"]
+        return Provisioned(arn, {"Id": arn})
+
+    def update(
+        self, current: Provisioned, previous: ResourceRequest, request: ResourceRequest
+    ) -> Provisioned:
+        """Only the description can change; the value is what others rely on."""
+        self._client("secretsmanager").update_secret(
+            SecretId=current.physical_id, Description=request.properties.get("Description", "")
+        )
+        return current
+
+    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
+        """Delete without a recovery window: the name must be free again."""
+        self._client("secretsmanager").delete_secret(
+            SecretId=current.physical_id, ForceDeleteWithoutRecovery=True
+        )
+
+    def _generate(self, options: Properties) -> str:
+        client = self._client("secretsmanager")
+        password = client.get_random_password(
+            PasswordLength=int(options.get("PasswordLength", 32)),
+            ExcludeCharacters=options.get("ExcludeCharacters", ""),
+        )["RandomPassword"]
+        if "SecretStringTemplate" not in options:
+            return str(password)
+        document = json.loads(options["SecretStringTemplate"])
+        return json.dumps({**document, options["GenerateStringKey"]: password})
+
+
+class Alarm(ApiAdapter):
+    """CloudWatch alarms; stored, and evaluated as far as moto receives metrics."""
+
+    types: ClassVar = ("AWS::CloudWatch::Alarm",)
+    name_property: ClassVar = "AlarmName"
+
+    def create(self, request: ResourceRequest) -> Provisioned:
+        """Put the alarm."""
+        arguments = {key: _number(key, value) for key, value in request.properties.items()}
+        arguments["AlarmName"] = request.name
+        self._client("cloudwatch").put_metric_alarm(**arguments)
+        arn = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT_ID}:alarm:{request.name}"
+        return Provisioned(request.name, {"Arn": arn})
+
+    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
+        """Delete the alarm."""
+        self._client("cloudwatch").delete_alarms(AlarmNames=[current.physical_id])
+
+
+def _number(key: str, value: Any) -> Any:
+    if key in {"EvaluationPeriods", "Period", "DatapointsToAlarm"}:
+        return int(value)
+    return float(value) if key == "Threshold" else value
+
+
+class AutoDeleteObjects(ApiAdapter):
+    """CDK's `Custom::S3AutoDeleteObjects`, whose Node.js function is not run here."""
+
+    types: ClassVar = ("Custom::S3AutoDeleteObjects",)
+
+    def create(self, request: ResourceRequest) -> Provisioned:
+        """Remember the bucket."""
+        return Provisioned(request.properties["BucketName"])
+
+    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
+        """Delete every version of every object."""
+        s3 = self._client("s3")
+        bucket = current.physical_id
+        for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+            for item in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                s3.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
+
+
+def simple_adapters(aws_url: str) -> list[ResourceAdapter]:
+    """All adapters of this file."""
+    classes = (
+        BucketPolicy, QueuePolicy, TopicPolicy, Subscription, Secret, Alarm, AutoDeleteObjects,
+    )  # fmt: skip
+    return [CdkMetadata(), *(each(aws_url) for each in classes)]

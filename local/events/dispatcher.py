@@ -1,0 +1,83 @@
+"""Starts and stops a poller for every event source mapping that is deployed."""
+
+import json
+import threading
+from typing import Any
+
+from moto.awslambda.models import LambdaBackend, lambda_backends
+from moto.dynamodb.models import dynamodb_backends
+from moto.sqs.models import sqs_backends
+
+from ..lambda_runtime import MotoFunctions
+from ..settings import ACCOUNT_ID, REGION
+from .mapping import Mapping
+from .queues import QueuePoller
+from .schedules import Scheduler
+from .streams import StreamPoller
+
+__all__ = ["EventDispatcher"]
+
+_RECONCILE_SECONDS = 0.25
+
+
+def _key(configuration: dict[str, Any]) -> str:
+    return json.dumps(configuration, sort_keys=True, default=str)
+
+
+class EventDispatcher:
+    """Follows the deployed mappings, and runs the schedules."""
+
+    def __init__(self, functions: MotoFunctions, aws_url: str) -> None:
+        self._functions = functions
+        self._aws_url = aws_url
+        self._pollers: dict[str, QueuePoller | StreamPoller] = {}
+        self._stopping = threading.Event()
+        self._scheduler: Scheduler | None = None
+
+    def install(self) -> None:
+        """Keep moto from delivering inside the writer's request."""
+        create = LambdaBackend.create_event_source_mapping
+
+        def create_without_inline_delivery(backend: Any, spec: Any) -> Any:
+            mapping = create(backend, spec)
+            for source in (
+                *sqs_backends[ACCOUNT_ID][REGION].queues.values(),
+                *dynamodb_backends[ACCOUNT_ID][REGION].tables.values(),
+            ):
+                source.lambda_event_source_mappings.clear()
+            return mapping
+
+        LambdaBackend.create_event_source_mapping = create_without_inline_delivery
+
+    def start(self) -> None:
+        """Begin to deliver."""
+        self._scheduler = Scheduler(self._functions.invoke_asynchronously)
+        threading.Thread(target=self._run, daemon=True, name="event-dispatcher").start()
+
+    def stop(self) -> None:
+        """Stop every poller."""
+        self._stopping.set()
+        if self._scheduler is not None:
+            self._scheduler.stop()
+        for poller in self._pollers.values():
+            poller.stop()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_RECONCILE_SECONDS):
+            self._reconcile()
+
+    def _reconcile(self) -> None:
+        backend = lambda_backends[ACCOUNT_ID][REGION]
+        # Mappings are compared by value, so that a changed one gets a new poller.
+        wanted = {
+            _key(each.get_configuration()): each.get_configuration()
+            for each in list(backend._event_source_mappings.values())
+            if str(each.enabled).lower() == "true"
+        }
+        for key in [key for key in self._pollers if key not in wanted]:
+            self._pollers.pop(key).stop()
+        for key, configuration in wanted.items():
+            if key not in self._pollers:
+                mapping = Mapping.from_configuration(configuration)
+                poller = StreamPoller if ":dynamodb:" in mapping.source_arn else QueuePoller
+                self._pollers[key] = poller(mapping, self._functions.invoke, self._aws_url)

@@ -1,0 +1,232 @@
+"""Invokes functions the way the Lambda service does: warm workers, timeouts, error payloads."""
+
+import json
+import logging
+import threading
+import time
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..environment import isolated_environment
+from ..errors import FunctionNotRunnableError
+from ..settings import REGION, LocalSettings
+from .packages import PackageStore
+from .pool import Launcher, Worker, WorkerStart
+
+__all__ = ["FunctionSpec", "InvocationResult", "LambdaRuntime"]
+
+_LOGGER = logging.getLogger(__name__)
+_MAX_CONCURRENCY = 10
+_MAX_SYNCHRONOUS_BYTES = 6 * 1024 * 1024
+# Lambda tries an asynchronous invocation three times in all.
+_ASYNCHRONOUS_ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class FunctionSpec:
+    """A deployed function, as far as running it needs."""
+
+    name: str
+    arn: str
+    handler: str
+    runtime: str
+    package: bytes
+    environment: dict[str, str]
+    timeout_seconds: float
+    memory_mb: int
+
+
+@dataclass(frozen=True)
+class InvocationResult:
+    """The response payload, and whether it is an error as Lambda reports one."""
+
+    payload: bytes
+    is_error: bool
+
+    def json(self) -> Any:
+        """The payload, decoded."""
+        return json.loads(self.payload)
+
+
+class _Function:
+    """The workers of one function in one configuration."""
+
+    def __init__(self, spec: FunctionSpec, launcher: Launcher, start: WorkerStart) -> None:
+        self.spec = spec
+        self._launcher = launcher
+        self._start = start
+        self._idle: list[Worker] = []
+        self._lock = threading.Lock()
+        self._slots = threading.BoundedSemaphore(_MAX_CONCURRENCY)
+
+    def run(self, message: dict[str, Any]) -> dict[str, Any] | None:
+        with self._slots:
+            worker = self._take()
+            try:
+                answer = worker.exchange(message, self.spec.timeout_seconds)
+            except BaseException:
+                worker.stop()
+                raise
+            if answer is None:
+                worker.stop()
+            else:
+                with self._lock:
+                    self._idle.append(worker)
+            return answer
+
+    def _take(self) -> Worker:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()
+        return self._launcher.start_worker(self._start)
+
+    def warm(self) -> None:
+        worker = self._take()
+        with self._lock:
+            self._idle.append(worker)
+
+    def stop(self) -> None:
+        with self._lock:
+            for worker in self._idle:
+                worker.stop()
+            self._idle.clear()
+
+
+class LambdaRuntime:
+    """All functions that were invoked so far, and their processes."""
+
+    def __init__(self, settings: LocalSettings, packages: PackageStore) -> None:
+        self._settings = settings
+        self._packages = packages
+        self._functions: dict[str, _Function] = {}
+        self._launchers: dict[Path, Launcher] = {}
+        self._lock = threading.Lock()
+        settings.log_directory.mkdir(parents=True, exist_ok=True)
+
+    def invoke(self, spec: FunctionSpec, event: Any) -> InvocationResult:
+        """Run a function once and wait for it."""
+        request_id = str(uuid.uuid4())
+        try:
+            function = self._function(spec)
+            answer = function.run(
+                {
+                    "event": event,
+                    "function_name": spec.name,
+                    "function_arn": spec.arn,
+                    "memory_mb": spec.memory_mb,
+                    "request_id": request_id,
+                    "trace_id": f"Root=1-{int(time.time()):x}-{uuid.uuid4().hex[:24]}",
+                    "deadline": time.time() + spec.timeout_seconds,
+                }
+            )
+        except FunctionNotRunnableError as error:
+            return _failure("Runtime.ImportModuleError", str(error), request_id)
+        except (ConnectionError, OSError):
+            return _failure(
+                "Runtime.ExitError",
+                f"RequestId: {request_id} Error: Runtime exited without providing a reason",
+                request_id,
+            )
+        if answer is None:
+            message = f"{request_id} Task timed out after {spec.timeout_seconds:.2f} seconds"
+            return _failure("Sandbox.Timedout", message, request_id)
+        if "error" in answer:
+            payload = json.dumps({**answer["error"], "requestId": request_id}).encode()
+            return InvocationResult(payload, is_error=True)
+        payload = answer["body"].encode()
+        if len(payload) > _MAX_SYNCHRONOUS_BYTES:
+            message = f"Response payload size exceeded maximum allowed payload size ({len(payload)}"
+            return _failure("Function.ResponseSizeTooLarge", message + " bytes).", request_id)
+        return InvocationResult(payload, is_error=False)
+
+    def invoke_asynchronously(
+        self, spec: FunctionSpec, event: Any, retry_delay_seconds: float = 1.0
+    ) -> None:
+        """Run a function in the background; an error is retried twice, as Lambda does."""
+
+        def run() -> None:
+            for attempt in range(_ASYNCHRONOUS_ATTEMPTS):
+                result = self.invoke(spec, event)
+                if not result.is_error:
+                    return
+                time.sleep(retry_delay_seconds * (attempt + 1))
+            _LOGGER.error("%s failed three times: %s", spec.name, result.payload.decode())
+
+        threading.Thread(target=run, daemon=True, name=f"async-{spec.name}").start()
+
+    def warm(self, spec: FunctionSpec) -> None:
+        """Start a function's first worker in the background, before anybody waits for it."""
+
+        def run() -> None:
+            try:
+                self._function(spec).warm()
+            except (FunctionNotRunnableError, OSError) as error:
+                _LOGGER.error("%s cannot start: %s", spec.name, error)
+
+        threading.Thread(target=run, daemon=True, name=f"warm-{spec.name}").start()
+
+    def _function(self, spec: FunctionSpec) -> _Function:
+        if not spec.runtime.startswith("python"):
+            raise FunctionNotRunnableError(
+                f"{spec.name} wants the runtime {spec.runtime}; the local cloud runs Python."
+            )
+        with self._lock:
+            function = self._functions.get(spec.name)
+            if function is not None and function.spec == spec:
+                return function
+            if function is not None:
+                function.stop()
+            function = self._new_function(spec)
+            self._functions[spec.name] = function
+            return function
+
+    def _new_function(self, spec: FunctionSpec) -> _Function:
+        package = self._packages.extract(spec.package)
+        layer = self._packages.runtime_layer()
+        launcher = self._launchers.get(package)
+        if launcher is None:
+            launcher = Launcher(package, layer, isolated_environment(self._settings))
+            self._launchers[package] = launcher
+        environment = isolated_environment(
+            self._settings,
+            extra={
+                **spec.environment,
+                "LAMBDA_TASK_ROOT": str(package),
+                "_HANDLER": spec.handler,
+            },
+        )
+        # Set after the isolation, which drops every inherited AWS_ variable.
+        environment |= {
+            "AWS_LAMBDA_FUNCTION_NAME": spec.name,
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+            "AWS_REGION": REGION,
+            "AWS_XRAY_SDK_ENABLED": "false",
+        }
+        log = self._settings.log_directory / f"{spec.name}.log"
+        return _Function(spec, launcher, WorkerStart(spec.handler, environment, log))
+
+    def forget(self, name: str) -> None:
+        """Stop the workers of a deleted function."""
+        with self._lock:
+            function = self._functions.pop(name, None)
+        if function is not None:
+            function.stop()
+
+    def stop(self) -> None:
+        """Stop every process."""
+        with self._lock:
+            for function in self._functions.values():
+                function.stop()
+            for launcher in self._launchers.values():
+                launcher.stop()
+            self._functions.clear()
+            self._launchers.clear()
+
+
+def _failure(error_type: str, message: str, request_id: str) -> InvocationResult:
+    body = {"errorType": error_type, "errorMessage": message, "requestId": request_id}
+    return InvocationResult(json.dumps(body).encode(), is_error=True)

@@ -1,0 +1,45 @@
+"""moto server on loopback, made safe for the threads that use it at once."""
+
+import os
+import threading
+from typing import Any
+
+from moto.dynamodb.responses import DynamoHandler
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+
+from .settings import LocalSettings
+from .supervisor.http_servers import LoopbackServer
+
+__all__ = ["create_moto_server"]
+
+
+class _QuietMotoHandler(MotoRequestHandler):  # type: ignore[misc]
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        if str(code).startswith("5"):
+            super().log_request(code, size)
+
+
+def create_moto_server(settings: LocalSettings) -> LoopbackServer:
+    """The AWS API of the local cloud, not started yet."""
+    os.environ["MOTO_PORT"] = str(settings.aws_port)
+    _serialise_dynamodb()
+    application = DomainDispatcherApplication(create_backend_app)
+    return LoopbackServer("aws-api", settings.aws_port, application, _QuietMotoHandler)
+
+
+def _serialise_dynamodb() -> None:
+    """Make conditional writes atomic: moto checks and writes without a lock between."""
+    lock = threading.RLock()
+    call = DynamoHandler.call_action
+
+    def call_alone(handler: Any) -> Any:
+        with lock:
+            return call(handler)
+
+    DynamoHandler.call_action = call_alone

@@ -1,0 +1,143 @@
+"""A local cloud of its own, and a small stack written by hand."""
+
+import io
+import json
+import socket
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from local.clients import local_client
+from local.lifecycle import start_cloud, stop_cloud
+from local.settings import LocalSettings
+
+ASSETS = "test-assets"
+
+
+def free_port_base() -> int:
+    """The first of ten free ports in a row."""
+    for base in range(20_000, 60_000, 10):
+        sockets = []
+        try:
+            for port in range(base, base + 10):
+                each = socket.socket()
+                sockets.append(each)
+                each.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        finally:
+            for each in sockets:
+                each.close()
+        return base
+    raise RuntimeError("no free ports")
+
+
+class Cloud:
+    """A running cloud and shortcuts to it."""
+
+    def __init__(self, settings: LocalSettings, pid: int) -> None:
+        self.settings = settings
+        self.pid = pid
+
+    def client(self, service: str) -> Any:
+        return local_client(service, self.settings.aws_url)
+
+    def create_stack(self, name: str, resources: dict[str, Any], outputs: Any = None) -> Any:
+        template = {
+            "Resources": resources,
+            "Outputs": {key: {"Value": value} for key, value in (outputs or {}).items()},
+        }
+        cloudformation = self.client("cloudformation")
+        cloudformation.create_change_set(
+            StackName=name,
+            ChangeSetName=f"{name}-1",
+            ChangeSetType="CREATE",
+            TemplateBody=json.dumps(template),
+        )
+        cloudformation.execute_change_set(StackName=name, ChangeSetName=f"{name}-1")
+        return self.describe(name)
+
+    def update_stack(self, name: str, resources: dict[str, Any], change_set: str) -> Any:
+        cloudformation = self.client("cloudformation")
+        cloudformation.create_change_set(
+            StackName=name,
+            ChangeSetName=change_set,
+            ChangeSetType="UPDATE",
+            TemplateBody=json.dumps({"Resources": resources}),
+        )
+        cloudformation.execute_change_set(StackName=name, ChangeSetName=change_set)
+        return self.describe(name)
+
+    def describe(self, name: str) -> Any:
+        return self.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]
+
+    def outputs(self, name: str) -> dict[str, str]:
+        found = self.describe(name).get("Outputs", [])
+        return {output["OutputKey"]: output["OutputValue"] for output in found}
+
+    def failure(self, name: str) -> str:
+        events = self.client("cloudformation").describe_stack_events(StackName=name)
+        return " ".join(
+            event.get("ResourceStatusReason", "")
+            for event in events["StackEvents"]
+            if event["ResourceStatus"].endswith("FAILED")
+        )
+
+
+@pytest.fixture(scope="session")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+    settings = LocalSettings(
+        project_directory=Path(__file__).resolve().parents[3],
+        state_directory=tmp_path_factory.mktemp("cloud"),
+        port_base=free_port_base(),
+    )
+    running = start_cloud(settings)
+    made = Cloud(settings, running.pid)
+    s3 = made.client("s3")
+    s3.create_bucket(Bucket=ASSETS)
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.write(Path(__file__).with_name("functions.py"), "functions.py")
+    s3.put_object(Bucket=ASSETS, Key="functions.zip", Body=package.getvalue())
+    try:
+        yield made
+    finally:
+        stop_cloud(settings)
+
+
+@pytest.fixture(scope="session")
+def function_resource() -> Callable[..., dict[str, Any]]:
+    """Properties of a function on one of the handlers in functions.py."""
+
+    def make(handler: str, timeout: int = 10, **environment: Any) -> dict[str, Any]:
+        return {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "Runtime": "python3.11",
+                "Handler": f"functions.{handler}",
+                "Role": "arn:aws:iam::123456789012:role/none",
+                "Timeout": timeout,
+                "Code": {"S3Bucket": ASSETS, "S3Key": "functions.zip"},
+                "Environment": {"Variables": environment},
+            },
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def eventually() -> Callable[[Callable[[], Any]], Any]:
+    """Waits until a function answers something true."""
+
+    def wait(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
+        deadline = time.monotonic() + seconds
+        while not (found := condition()):
+            if time.monotonic() > deadline:
+                pytest.fail("It did not happen in time.")
+            time.sleep(0.1)
+        return found
+
+    return wait

@@ -1,0 +1,84 @@
+"""Handlers that the integration tests deploy; each shows one behaviour of the Lambda service."""
+
+import json
+import os
+import time
+import urllib.request
+
+import boto3
+
+
+def echo(event, context):
+    body = {
+        "event": event,
+        "function": context.function_name,
+        "request_id": context.aws_request_id,
+        "remaining": context.get_remaining_time_in_millis(),
+        "greeting": os.environ.get("GREETING"),
+        "endpoint": os.environ["AWS_ENDPOINT_URL"],
+    }
+    headers = {"Content-Type": "application/json"}
+    return {"statusCode": 200, "headers": headers, "body": json.dumps(body)}
+
+
+def misbehave(event, context):
+    kind = event["kind"]
+    if kind == "raise":
+        raise ValueError("no such luck")
+    if kind == "exit":
+        os._exit(3)
+    if kind == "sleep":
+        time.sleep(event["seconds"])
+    return {"slept": True, "pid": os.getpid()}
+
+
+def authorize(event, context):
+    key = event["headers"].get("X-Api-Key") or event["headers"].get("x-api-key")
+    if key == "nobody":
+        raise Exception("Unauthorized")
+    effect = "Deny" if key == "denied" else "Allow"
+    statement = {"Effect": effect, "Action": "execute-api:Invoke", "Resource": "*"}
+    return {
+        "principalId": "caller",
+        "policyDocument": {"Version": "2012-10-17", "Statement": [statement]},
+        "usageIdentifierKey": key,
+        "context": {"owner": "me", "admin": False},
+    }
+
+
+def collect(event, context):
+    """Writes what it got to a bucket; fails where a record says so."""
+    s3 = boto3.client("s3")
+    failed = []
+    for record in event["Records"]:
+        if "dynamodb" in record:
+            name, text = record["dynamodb"]["SequenceNumber"], record["dynamodb"]["NewImage"]
+            text = text["text"]["S"]
+        else:
+            name, text = record["messageId"], record["body"]
+        if "poison" in text:
+            failed.append({"itemIdentifier": name})
+            continue
+        s3.put_object(Bucket=os.environ["BUCKET"], Key=f"seen/{text}", Body=json.dumps(record))
+    return {"batchItemFailures": failed}
+
+
+def custom(event, context):
+    properties = event["ResourceProperties"]
+    answer = {
+        "Status": "FAILED" if properties.get("Fail") == "true" else "SUCCESS",
+        "Reason": "asked to fail",
+        "PhysicalResourceId": event.get("PhysicalResourceId", "made-by-function"),
+        "StackId": event["StackId"],
+        "RequestId": event["RequestId"],
+        "LogicalResourceId": event["LogicalResourceId"],
+        "Data": {"Answer": str(int(properties["Number"]) * 2)},
+    }
+    if event["RequestType"] == "Delete":
+        boto3.client("s3").put_object(
+            Bucket=properties["Bucket"], Key="deleted", Body=json.dumps(event)
+        )
+    request = urllib.request.Request(
+        event["ResponseURL"], data=json.dumps(answer).encode(), method="PUT"
+    )
+    urllib.request.urlopen(request).close()
