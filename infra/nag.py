@@ -3,7 +3,7 @@
 import aws_cdk as cdk
 from constructs import IConstruct
 
-__all__ = ["accept_finding"]
+__all__ = ["accept_finding", "spelled"]
 
 
 def accept_finding(construct: IConstruct, reason: str, *findings: str) -> None:
@@ -17,3 +17,9 @@ def accept_finding(construct: IConstruct, reason: str, *findings: str) -> None:
     cdk.Validations.of(construct).acknowledge(
         *(cdk.Acknowledgment(id=f"AwsSolutions-{finding}", reason=reason) for finding in findings)
     )
+
+
+def spelled(scope: IConstruct, value: str) -> str:
+    """How cdk-nag spells a value in a finding's id: "<AWS::Region>", or the region once known."""
+    resolved = cdk.Stack.of(scope).resolve(value)
+    return f"<{resolved['Ref']}>" if isinstance(resolved, dict) else str(resolved)

@@ -33,7 +33,7 @@ def _shape(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any
         return _shape(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
     if "anyOf" in schema:
         return {"anyOf": [_shape(choice, definitions) for choice in schema["anyOf"]]}
-    shape = {key: schema[key] for key in ("type", "required") if key in schema}
+    shape: dict[str, Any] = {key: schema[key] for key in ("type", "required") if key in schema}
     if "properties" in schema:
         shape["properties"] = {
             name: _shape(field, definitions) for name, field in schema["properties"].items()

@@ -14,6 +14,7 @@ from nvfp4_ddim_contracts.keys import (
 )
 
 from infra.model_release import ModelRelease
+from infra.nag import accept_finding, spelled
 from infra.stages import ImageTarget, StageConfig
 
 from .grants import allow, list_objects, read_objects, write_objects
@@ -68,8 +69,9 @@ class AsyncEndpoint(Construct):
             failed: Topic for failures.
         """
         super().__init__(scope, construct_id)
-        self.role = _execution_role(self, release, artifacts, results, table, (succeeded, failed))
+        self.role = _execution_role(self, release, artifacts, results, table)
         image.grant_pull(self.role)
+        allow(self.role, ["sns:Publish"], [succeeded.topic_arn, failed.topic_arn])
         self.model = sagemaker.CfnModel(
             self,
             "Model",
@@ -95,9 +97,9 @@ def _execution_role(
     artifacts: s3.IBucket,
     results: s3.IBucket,
     table: JobTable,
-    topics: tuple[sns.ITopic, ...],
 ) -> iam.Role:
     stack = cdk.Stack.of(scope)
+    group = "log-group:/aws/sagemaker/Endpoints/*"
     role = iam.Role(
         scope,
         "Role",
@@ -109,14 +111,7 @@ def _execution_role(
     read_objects(role, results, f"{ASYNC_INPUT_PREFIX}*")
     for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
         write_objects(role, results, f"{prefix}*")
-    allow(role, ["sns:Publish"], [topic.topic_arn for topic in topics])
     table.allow(role, "UpdateItem")
-    log_group = stack.format_arn(
-        service="logs",
-        resource="log-group",
-        resource_name="/aws/sagemaker/Endpoints/*",
-        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-    )
     allow(
         role,
         [
@@ -125,7 +120,15 @@ def _execution_role(
             "logs:DescribeLogStreams",
             "logs:PutLogEvents",
         ],
-        [log_group],
+        [f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:{group}"],
+    )
+    partition, region, account = (
+        spelled(scope, part) for part in (stack.partition, stack.region, stack.account)
+    )
+    accept_finding(
+        role,
+        "SageMaker names the log group after the endpoint, which CloudFormation names.",
+        f"IAM5[Resource::arn:{partition}:logs:{region}:{account}:{group}]",
     )
     return role
 

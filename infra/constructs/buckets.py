@@ -72,7 +72,7 @@ class LogBucket(_PrivateBucket):
 
 
 class ArtifactBucket(_PrivateBucket):
-    """Model artifacts below `models/<name>/<sha256>/`; a version that was replaced stays for a while."""
+    """Model artifacts below `models/<name>/<sha256>/`; replaced versions stay for a while."""
 
     def __init__(
         self,

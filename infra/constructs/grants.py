@@ -1,8 +1,11 @@
 """Permissions on objects and keys, spelled out: no action and no resource is a bare wildcard."""
 
+import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
+
+from infra.nag import accept_finding
 
 __all__ = [
     "allow",
@@ -33,19 +36,22 @@ def allow_key_use(grantee: iam.IGrantable, key: kms.IKey | None, *, encrypt: boo
 
 def read_objects(grantee: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
     """Allow reading the objects whose keys match."""
-    allow(grantee, ["s3:GetObject"], [bucket.arn_for_objects(pattern)])
+    _allow_objects(grantee, ["s3:GetObject"], bucket, pattern)
     allow_key_use(grantee, bucket.encryption_key, encrypt=False)
 
 
 def write_objects(grantee: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
     """Allow writing the objects whose keys match, in several parts too."""
-    allow(grantee, ["s3:AbortMultipartUpload", "s3:PutObject"], [bucket.arn_for_objects(pattern)])
+    _allow_objects(grantee, ["s3:AbortMultipartUpload", "s3:PutObject"], bucket, pattern)
     allow_key_use(grantee, bucket.encryption_key, encrypt=True)
 
 
-def delete_objects(grantee: iam.IGrantable, bucket: s3.IBucket, pattern: str) -> None:
-    """Allow deleting the objects whose keys match; their older versions stay."""
-    allow(grantee, ["s3:DeleteObject"], [bucket.arn_for_objects(pattern)])
+def delete_objects(
+    grantee: iam.IGrantable, bucket: s3.IBucket, pattern: str, *, versions: bool = False
+) -> None:
+    """Allow deleting the objects whose keys match; older versions too where `versions`."""
+    actions = ["s3:DeleteObject", *(["s3:DeleteObjectVersion"] if versions else [])]
+    _allow_objects(grantee, actions, bucket, pattern)
 
 
 def list_objects(grantee: iam.IGrantable, bucket: s3.IBucket, prefix: str) -> None:
@@ -57,3 +63,26 @@ def list_objects(grantee: iam.IGrantable, bucket: s3.IBucket, prefix: str) -> No
             conditions={"StringLike": {"s3:prefix": f"{prefix}*"}} if prefix else None,
         )
     )
+
+
+def _allow_objects(
+    grantee: iam.IGrantable, actions: list[str], bucket: s3.IBucket, pattern: str
+) -> None:
+    allow(grantee, actions, [bucket.arn_for_objects(pattern)])
+    role = grantee.grant_principal
+    if "*" in pattern and isinstance(role, iam.Role):
+        accept_finding(
+            role,
+            f"Keys below a prefix are not known beforehand; '{pattern}' is all this role needs.",
+            f"IAM5[Resource::{_arn_in_findings(role, bucket)}/{pattern}]",
+        )
+
+
+def _arn_in_findings(role: iam.Role, bucket: s3.IBucket) -> str:
+    """How cdk-nag spells a bucket's ARN: by logical id, or by export from another stack."""
+    owner, user = cdk.Stack.of(bucket), cdk.Stack.of(role)
+    if owner == user:
+        logical_id, attribute = owner.resolve(bucket.bucket_arn)["Fn::GetAtt"]
+        return f"<{logical_id}.{attribute}>"
+    name: str = user.resolve(owner.export_value(bucket.bucket_arn))["Fn::ImportValue"]
+    return name

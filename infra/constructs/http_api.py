@@ -10,6 +10,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 from pydantic import BaseModel
 
+from infra.nag import accept_finding, spelled
 from infra.request_schema import shape_schema
 from infra.stages import ApiLimits, StageConfig
 
@@ -82,7 +83,9 @@ class HttpApi(Construct):
         """
         super().__init__(scope, construct_id)
         self.api = self._rest_api(config, authorizer, allowed_origin)
-        validator = self.api.add_request_validator("BodyValidator", validate_request_body=True)
+        validator = self.api.add_request_validator(
+            "Validator", validate_request_body=True, validate_request_parameters=True
+        )
         for route in routes:
             self._add(route, validator)
         add_gateway_responses(
@@ -102,7 +105,7 @@ class HttpApi(Construct):
             retention=log_retention(config.log_retention_days),
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
-        return apigateway.RestApi(
+        api = apigateway.RestApi(
             self,
             "Api",
             rest_api_name=f"nvfp4-ddim-{config.name}",
@@ -143,6 +146,19 @@ class HttpApi(Construct):
                 tracing_enabled=True,
             ),
         )
+        partition = spelled(self, cdk.Aws.PARTITION)
+        accept_finding(
+            api,
+            "The policy that API Gateway itself asks for; AWS offers no narrower one.",
+            f"IAM4[Policy::arn:{partition}:iam::aws:policy/service-role/"
+            "AmazonAPIGatewayPushToCloudWatchLogs]",
+        )
+        accept_finding(
+            api.deployment_stage,
+            "A web ACL has a fixed monthly fee; throttling and quotas per key bound the use.",
+            "APIG3",
+        )
+        return api
 
     def _add(self, route: Route, validator: apigateway.RequestValidator) -> None:
         models = None
@@ -161,12 +177,13 @@ class HttpApi(Construct):
                 )
             }
         resource = self.api.root.resource_for_path(route.path)
-        resource.add_method(
+        method = resource.add_method(
             route.method,
             apigateway.LambdaIntegration(route.function, allow_test_invoke=False),
             request_models=models,
             request_validator=validator if route.body else None,
         )
+        accept_finding(method, "Callers are programs with API keys, not Cognito users.", "COG4")
 
     def _key(self, limits: ApiLimits) -> apigateway.IApiKey:
         plan = self.api.add_usage_plan(

@@ -16,7 +16,7 @@ from infra.stages import ImageTarget
 __all__ = ["InferenceImage"]
 
 # What inference/Dockerfile copies. All else stays out of the build context and of its hash.
-_CONTEXT = ["*", "!pyproject.toml", "!README.md", "!LICENSE", "!requirements*.txt", "!inference"]
+_CONTEXT = ["*", "!pyproject.toml", "!README.md", "!LICENSE", "!constraints.txt", "!inference"]
 _NOT_IN_CONTEXT = ["**/__pycache__", "**/*.egg-info"]
 _ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?"

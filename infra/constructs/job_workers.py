@@ -22,6 +22,7 @@ from nvfp4_ddim_contracts.keys import (
 )
 
 from infra.lambda_bundle import LambdaBundle
+from infra.nag import accept_finding
 from infra.stages import StageConfig
 from lambdas.settings import DispatchJobSettings, RecordResultSettings, SweepJobsSettings
 
@@ -122,6 +123,12 @@ class JobWorkers(Construct):
                 on_failure=sources.SqsDlq(lost),
                 filters=[{"pattern": json.dumps(queued)}],
             )
+        )
+        accept_finding(
+            function.role or function,
+            "Sending to an encrypted queue takes the families of both actions; the key is ours.",
+            "IAM5[Action::kms:GenerateDataKey*]",
+            "IAM5[Action::kms:ReEncrypt*]",
         )
         return function, lost
 

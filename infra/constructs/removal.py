@@ -6,7 +6,7 @@ from constructs import Construct
 
 from infra.stages import StageConfig
 
-from .grants import allow
+from .grants import allow, delete_objects
 from .python_function import PythonFunction
 
 __all__ = ["EmptiedOnDelete", "removal_policy"]
@@ -33,9 +33,7 @@ class EmptiedOnDelete(Construct):
         """
         super().__init__(scope, construct_id)
         allow(publisher, ["s3:ListBucket", "s3:ListBucketVersions"], [bucket.bucket_arn])
-        allow(
-            publisher, ["s3:DeleteObject", "s3:DeleteObjectVersion"], [bucket.arn_for_objects("*")]
-        )
+        delete_objects(publisher, bucket, "*", versions=True)
         emptied = cdk.CustomResource(
             self,
             "Resource",
