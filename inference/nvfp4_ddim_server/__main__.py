@@ -1,16 +1,30 @@
-"""`python -m nvfp4_ddim_server`: serve what the environment says."""
+"""`python -m nvfp4_ddim_server [serve]`: serve what the environment says.
 
+SageMaker runs the image with the argument `serve`; that is all there is to say.
+"""
+
+import argparse
 import sys
 
 from .errors import SettingsError
 from .main import serve
 from .settings import ServerSettings
 
+__all__ = ["main"]
+
 EXIT_USAGE = 2
 
 
 def main() -> int:
-    """Read the environment and serve."""
+    """Read the environment and serve.
+
+    Returns:
+        The process's exit code.
+    """
+    parser = argparse.ArgumentParser(prog="nvfp4_ddim_server", description=ServerSettings.__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("command", nargs="?", choices=["serve"], default="serve")
+    parser.parse_args()
     try:
         settings = ServerSettings.from_environment()
     except SettingsError as error:

@@ -20,7 +20,7 @@ def pipeline_loader(settings: ServerSettings) -> PipelineLoader:
     """
 
     def load() -> Pipeline:
-        # Imported here: torch and diffusers take seconds, in which /ping should answer already.
+        # Imported here: torch and diffusers take seconds, and /ping should answer meanwhile.
         from nvfp4_ddim_optimizer import OptimizationPipeline
         from nvfp4_ddim_optimizer.artifacts import read_manifest
 

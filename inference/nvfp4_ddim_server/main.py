@@ -6,9 +6,12 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from types import FrameType
 
 import uvicorn
+from nvfp4_ddim_optimizer.machine import probe_machine
+from nvfp4_ddim_optimizer.memory import tune_allocator
 
 from .app import create_app
 from .errors import StartError
@@ -58,6 +61,7 @@ def serve(settings: ServerSettings) -> int:
         one whose /ping never turns green.
     """
     configure_logging(settings.log_level)
+    _prepare_process()
     is_broken = threading.Event()
 
     def on_broken() -> None:
@@ -88,3 +92,12 @@ def serve(settings: ServerSettings) -> int:
         sys.stdout.flush()
         os._exit(code)
     return code
+
+
+def _prepare_process() -> None:
+    """Settings of the process as a whole, before torch is imported, which reads some of them."""
+    tune_allocator()
+    # A container may own fewer processors than it sees; more threads than those fight each other.
+    os.environ.setdefault("OMP_NUM_THREADS", str(probe_machine(gpus=False).cpu_count))
+    # This warning quotes the prompt, which must not end in a log.
+    warnings.filterwarnings("ignore", message="only the first .* tokens of the prompt count")

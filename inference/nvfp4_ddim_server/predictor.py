@@ -4,7 +4,6 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
 from nvfp4_ddim_contracts import FieldError, Preset
 from nvfp4_ddim_optimizer.errors import GenerationCancelled, InvalidInputError
 from PIL.Image import Image
@@ -109,6 +108,9 @@ class Predictor:
             GenerationFailedError: Anything else went wrong.
             DeviceLostError: The accelerator failed; only a new process mends it.
         """
+
+        # Imported here: /ping should answer while torch is still being imported by the worker.
+        import torch
 
         def forward(step: Step) -> None:
             on_step(step.step)

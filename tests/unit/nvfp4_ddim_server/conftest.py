@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import torch  # noqa: F401 - takes seconds, which should not fall into a timed test
 from nvfp4_ddim_contracts import Preset
 from nvfp4_ddim_optimizer.errors import GenerationCancelled
 from nvfp4_ddim_server import ServerSettings, create_app

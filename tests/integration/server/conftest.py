@@ -1,0 +1,188 @@
+"""The real server as a process of its own, on a real artifact of a model a few layers small."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import torch
+from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from nvfp4_ddim_contracts import ScaleSearch
+from nvfp4_ddim_optimizer.artifacts import save_artifact
+from nvfp4_ddim_optimizer.sources import quantize_pipeline
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+MODEL_NAME = "tiny-test"
+START_SECONDS = 90.0
+
+
+class ServerProcess:
+    """A running server; its log is read line by line as it comes."""
+
+    def __init__(self, environment: dict[str, str], port: int) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "nvfp4_ddim_server", "serve"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.log: list[str] = []
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.log.append(line.rstrip("\n"))
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.log if line.startswith("{")]
+
+    def wait_until_ready(self) -> "ServerProcess":
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            assert self.process.poll() is None, "\n".join(self.log)
+            try:
+                if self.client.get("/ping").status_code == 200:
+                    return self
+            except httpx.ConnectError:
+                pass
+            time.sleep(0.1)
+        raise AssertionError("never ready:\n" + "\n".join(self.log))
+
+    def wait(self, seconds: float = START_SECONDS) -> int:
+        """The exit code."""
+        code = self.process.wait(seconds)
+        self._reader.join(5)
+        return code
+
+    def stop(self) -> None:
+        self.client.close()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(10)
+
+
+def _tiny_pipeline() -> StableDiffusionPipeline:
+    letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
+    start, end = "<|startoftext|>", "<|endoftext|>"
+    tokens = [*letters, *(f"{letter}</w>" for letter in letters), start, end]
+    tokenizer = CLIPTokenizer(
+        vocab={token: index for index, token in enumerate(tokens)},
+        merges=[],
+        unk_token=end,
+        bos_token=start,
+        eos_token=end,
+        pad_token=end,
+        model_max_length=16,
+    )
+    text_config = CLIPTextConfig(
+        vocab_size=len(tokens),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        max_position_embeddings=16,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    unet = UNet2DConditionModel(
+        sample_size=8,
+        block_out_channels=(32, 64),
+        layers_per_block=1,
+        norm_num_groups=8,
+        cross_attention_dim=32,
+        attention_head_dim=4,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+    )
+    vae = AutoencoderTiny(
+        encoder_block_out_channels=(16,) * 4,
+        decoder_block_out_channels=(16,) * 4,
+        num_encoder_blocks=(1,) * 4,
+        num_decoder_blocks=(1,) * 4,
+    )
+    return StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=CLIPTextModel(text_config),
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifact of random weights, native size 64 x 64 pixels. Read only."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        pipeline = _tiny_pipeline()
+    layers = quantize_pipeline(pipeline, ScaleSearch.ABSMAX)
+    directory = tmp_path_factory.mktemp("artifacts") / MODEL_NAME
+    save_artifact(
+        pipeline,
+        layers,
+        directory,
+        name=MODEL_NAME,
+        original_model="random",
+        license="Apache-2.0",
+        scale_search=ScaleSearch.ABSMAX,
+        default_guidance_scale=2.0,
+        native_height=64,
+        native_width=64,
+    )
+    return directory
+
+
+@pytest.fixture
+def artifact_copy(artifact: Path, tmp_path: Path) -> Path:
+    """An artifact that a test may spoil."""
+    return Path(shutil.copytree(artifact, tmp_path / "model"))
+
+
+@pytest.fixture(scope="session")
+def start_server() -> Iterator[Callable[..., ServerProcess]]:
+    """Starts servers: `start_server(model_dir, SERVER_QUEUE_SIZE="1")`."""
+    with ExitStack() as stack:
+
+        def start(model_dir: Path, **variables: str) -> ServerProcess:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            environment = {
+                **os.environ,
+                "OMP_NUM_THREADS": "1",
+                "SM_MODEL_DIR": str(model_dir),
+                "SERVER_HOST": "127.0.0.1",
+                "SERVER_PORT": str(port),
+                **variables,
+            }
+            server = ServerProcess(environment, port)
+            stack.callback(server.stop)
+            return server
+
+        yield start
+
+
+@pytest.fixture(scope="module")
+def server(start_server: Callable[..., ServerProcess], artifact: Path) -> ServerProcess:
+    """A ready server with the default settings."""
+    return start_server(artifact).wait_until_ready()
