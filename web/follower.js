@@ -109,6 +109,8 @@ export class JobFollower {
       if (!job) return null;
       jobId = job.id;
       this.#slot.set({ ...this.pending, jobId });
+      // Someone gave it up while it was being accepted.
+      if (this.#abandoned) await this.cancel();
     }
     return this.#follow(jobId);
   }

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any, Self
 
 from nvfp4_ddim_contracts import (
@@ -52,6 +52,7 @@ class StubApi(AbstractContextManager["StubApi"]):
         bodies: Every JSON body that `POST /v1/jobs` carried, in order.
         down: While true, connections are closed without an answer.
         images_down: While true, pictures are refused as an expired link is.
+        hold: `POST /v1/jobs` is answered once this is set.
         refusal: Answer to the next requests in place of the real one, or None.
     """
 
@@ -62,6 +63,8 @@ class StubApi(AbstractContextManager["StubApi"]):
         self.bodies: list[dict[str, Any]] = []
         self.down = False
         self.images_down = False
+        self.hold = Event()
+        self.hold.set()
         self.refusal: Problem | None = None
         self._api = ThreadingHTTPServer(("127.0.0.1", 0), partial(_ApiHandler, self))
         self._site = ThreadingHTTPServer(
@@ -271,7 +274,9 @@ class _ApiHandler(_QuietHandler):
             self._send(200, JobPage(jobs=tuple(stub.finished)))
         elif method == "POST":
             try:
-                self._send(202, stub.accept(body, self.headers["idempotency-key"]))
+                job = stub.accept(body, self.headers["idempotency-key"])
+                stub.hold.wait(timeout=30)
+                self._send(202, job)
             except ValidationError as error:
                 self._refuse(_invalid(error))
         elif found := self._find():

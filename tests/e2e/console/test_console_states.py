@@ -282,6 +282,17 @@ def test_cancel_stops_the_job(page: Page, stub: StubApi) -> None:
     assert page.find("#submit").is_enabled()
 
 
+def test_cancel_reaches_a_job_that_was_just_being_accepted(page: Page, stub: StubApi) -> None:
+    page.open()
+    stub.hold.clear()
+    page.submit()
+    page.find("#cancel").click()
+    stub.hold.set()
+    page.until_text("#failure", "Cancelled")
+    assert stub.job is not None
+    assert stub.job.state is JobState.CANCELLED
+
+
 def test_a_lost_worker_is_told(page: Page, stub: StubApi) -> None:
     page.open()
     page.submit()
