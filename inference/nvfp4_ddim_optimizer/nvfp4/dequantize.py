@@ -64,6 +64,13 @@ def dequantize_matrix(
         raise InvalidInputError(
             f"NVFP4 is dequantised to float32, float16 or bfloat16, not {dtype}"
         )
+    if torch.compiler.is_compiling():
+        matrix: Tensor = _opaque_unpack(codes, scales, global_scale, dtype)
+        return matrix
+    return _unpack(codes, scales, global_scale, dtype)
+
+
+def _unpack(codes: Tensor, scales: Tensor, global_scale: Tensor, dtype: torch.dtype) -> Tensor:
     if codes.storage_offset() % 2:
         codes = codes.clone()  # a mapped tensor may begin at an odd byte, which no 16-bit view can
     pairs = codes.view(torch.uint16).flatten().to(torch.int32)
@@ -72,6 +79,16 @@ def dequantize_matrix(
     factors = scales.to(torch.float32) * global_scale
     values.view(-1, BLOCK_SIZE).mul_(factors.view(-1, 1))
     return values.view(codes.shape[0], -1)
+
+
+# torch.compile sees one operator: it would put the table into its graph, and knows no complex128.
+_opaque_unpack = torch.library.custom_op("nvfp4_ddim::dequantize", _unpack, mutates_args=())
+
+
+@_opaque_unpack.register_fake
+def _(codes: Tensor, scales: Tensor, global_scale: Tensor, dtype: torch.dtype) -> Tensor:
+    del scales, global_scale
+    return codes.new_empty((codes.shape[0], 2 * codes.shape[1]), dtype=dtype)
 
 
 @lru_cache(maxsize=8)
