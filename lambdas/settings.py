@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Self
 
 from nvfp4_ddim_contracts.generation import ModelName
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 __all__ = [
     "CancelJobSettings",
@@ -79,6 +79,12 @@ class _Submission(Settings):
     job_deadline_seconds: int = Field(
         3600, ge=60, description="After its creation a job that has not ended is expired."
     )
+
+    @model_validator(mode="after")
+    def _deadline_comes_first(self) -> Self:
+        if self.job_deadline_seconds > self.job_lifetime_seconds:
+            raise ValueError("JOB_DEADLINE_SECONDS must not exceed JOB_LIFETIME_SECONDS.")
+        return self
 
 
 class CreateJobSettings(HttpSettings, _Table, _Cdn, _Submission):

@@ -129,8 +129,13 @@ def _operate(request: CustomResourceRequest, check_time: Callable[[], None]) -> 
 
 
 def _parse(request: CustomResourceRequest) -> PublishProperties:
+    properties = request.properties
+    if request.is_deletion:
+        # What an older version of this function accepted must stay deletable.
+        known = {field.alias for field in PublishProperties.model_fields.values()}
+        properties = {name: value for name, value in properties.items() if name in known}
     try:
-        return PublishProperties.model_validate(request.properties)
+        return PublishProperties.model_validate(properties)
     except ValidationError as error:
         wrong = "; ".join(f"{entry.field}: {entry.message}" for entry in field_errors(error))
         raise ResourceError(f"The properties are wrong: {wrong}") from error

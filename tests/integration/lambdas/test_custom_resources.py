@@ -196,6 +196,21 @@ def test_versions_are_purged_so_that_the_bucket_can_go(cloud: SimpleNamespace, s
     cloud.s3.delete_bucket(Bucket="results-bucket")
 
 
+def test_properties_of_an_older_version_can_be_deleted(cloud: SimpleNamespace, send: Any) -> None:
+    cloud.s3.put_object(Bucket="results-bucket", Key="old/x", Body=b"")
+    properties = {
+        "DestinationBucket": "results-bucket",
+        "DestinationPrefix": "old/",
+        "SinceRemoved": "1",
+    }
+    assert send("publish_files", "Update", properties, "s3://results-bucket/old/")["Status"] == (
+        "FAILED"
+    )
+    deletion = send("publish_files", "Delete", properties, "s3://results-bucket/old/")
+    assert deletion["Status"] == "SUCCESS"
+    assert _keys(cloud) == []
+
+
 def test_deletion_after_the_bucket_is_gone_succeeds(cloud: SimpleNamespace, send: Any) -> None:
     properties = {"DestinationBucket": "never-was", "PointerKey": "k", "PointerBody": "b"}
     for purge in ("true", "false"):

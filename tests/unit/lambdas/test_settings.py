@@ -1,7 +1,12 @@
 import pytest
 from pydantic import ValidationError
 
-from lambdas.settings import GetJobSettings, ListModelsSettings, RecordResultSettings
+from lambdas.settings import (
+    CreateJobSettings,
+    GetJobSettings,
+    ListModelsSettings,
+    RecordResultSettings,
+)
 
 CDN = {
     "CDN_BASE_URL": "https://cdn.example",
@@ -31,3 +36,11 @@ def test_numbers_are_bounded(attempts: str) -> None:
     environment = {"TABLE_NAME": "t", "RESULTS_BUCKET": "r", "MAX_ATTEMPTS": attempts}
     with pytest.raises(ValidationError, match="MAX_ATTEMPTS"):
         RecordResultSettings.from_environment(environment)
+
+
+def test_a_job_ends_before_it_is_deleted() -> None:
+    environment = {"TABLE_NAME": "t", "ARTIFACT_BUCKET": "a", "DEFAULT_MODEL": "m", **CDN}
+    CreateJobSettings.from_environment(environment)
+    times = {"JOB_DEADLINE_SECONDS": "7200", "JOB_LIFETIME_SECONDS": "3600"}
+    with pytest.raises(ValidationError, match="JOB_DEADLINE_SECONDS"):
+        CreateJobSettings.from_environment({**environment, **times})
