@@ -3,8 +3,7 @@
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 from nvfp4_ddim_contracts import GenerationRequest, JobState, ProblemType
@@ -12,10 +11,9 @@ from nvfp4_ddim_contracts.generation import MAX_PROMPT_CHARACTERS
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.e2e.console.conftest import WEB_DIRECTORY, Resize
+from tests.e2e.console.page import Page
 from tests.e2e.console.stub_api import (
     API_KEY,
     ARTIFACT_SHA256,
@@ -25,8 +23,6 @@ from tests.e2e.console.stub_api import (
     succeeded,
 )
 
-WAIT_SECONDS = 20
-
 
 @pytest.fixture
 def stub() -> Iterator[StubApi]:
@@ -34,72 +30,29 @@ def stub() -> Iterator[StubApi]:
         yield running
 
 
-class Page:
-    """The console as a person uses it."""
+class Console(Page):
+    """A page whose requests arrive at the stub."""
 
     def __init__(self, browser: WebDriver, stub: StubApi) -> None:
-        self.browser = browser
+        super().__init__(browser, stub.page_url)
         self.stub = stub
 
     def open(self, key: str | None = API_KEY) -> None:
-        self.browser.get(self.stub.page_url)
-        if key is not None:
-            self.find("#api-key").send_keys(key, Keys.ENTER)
-            self.until(
-                lambda: not self.find("#key-entry").is_displayed() or self.text("#key-error")
-            )
-
-    def find(self, selector: str) -> WebElement:
-        return self.browser.find_element(By.CSS_SELECTOR, selector)
-
-    def text(self, selector: str) -> str:
-        return self.find(selector).text
-
-    def until(self, condition: Callable[[], Any]) -> None:
-        WebDriverWait(self.browser, WAIT_SECONDS, 0.05).until(lambda _: condition())
-
-    def until_text(self, selector: str, expected: str) -> None:
-        self.until(lambda: expected in self.text(selector))
-
-    def set(self, selector: str, value: str) -> None:
-        control = self.find(selector)
-        control.clear()
-        control.send_keys(value)
+        super().open(key)
 
     def submit(self, prompt: str = "red heart") -> None:
         """Sends a prompt and waits until the stub has it."""
         sent = len(self.stub.bodies)
-        self.set("#prompt", prompt)
-        self.find("#submit").click()
+        super().submit(prompt)
         self.until(lambda: len(self.stub.bodies) > sent)
-
-    def until_picture(self) -> WebElement:
-        self.until(lambda: self.browser.find_elements(By.CSS_SELECTOR, "figure img"))
-        return self.find("figure img")
-
-    def stored(self, area: str) -> dict[str, str]:
-        return dict(self.browser.execute_script(f"return {{...{area}}}"))
-
-    def overflow(self) -> int:
-        """Pixels by which the content is wider than the viewport."""
-        script = "const d = document.documentElement; return d.scrollWidth - d.clientWidth"
-        return int(self.browser.execute_script(script))
-
-    def severe_messages(self) -> list[str]:
-        """What the browser's console complained of, less failed requests that a test provoked."""
-        return [
-            entry["message"]
-            for entry in self.browser.get_log("browser")
-            if entry["level"] == "SEVERE" and "Failed to load resource" not in entry["message"]
-        ]
 
 
 @pytest.fixture
-def page(browser: WebDriver, stub: StubApi, resize: Resize) -> Page:
-    return Page(browser, stub)
+def page(browser: WebDriver, stub: StubApi, resize: Resize) -> Console:
+    return Console(browser, stub)
 
 
-def test_a_prompt_becomes_a_picture_with_its_story(page: Page, stub: StubApi) -> None:
+def test_a_prompt_becomes_a_picture_with_its_story(page: Console, stub: StubApi) -> None:
     page.open()
     page.submit("red heart")
     page.until_text("#activity", "Waiting")
@@ -129,7 +82,7 @@ def test_a_prompt_becomes_a_picture_with_its_story(page: Page, stub: StubApi) ->
     assert page.severe_messages() == []
 
 
-def test_every_setting_reaches_the_request(page: Page, stub: StubApi) -> None:
+def test_every_setting_reaches_the_request(page: Console, stub: StubApi) -> None:
     page.open()
     page.until(lambda: len(page.browser.find_elements(By.CSS_SELECTOR, "#model option")) == 2)
     page.find("#more summary").click()
@@ -159,7 +112,7 @@ def test_every_setting_reaches_the_request(page: Page, stub: StubApi) -> None:
     assert stub.bodies == [expected]
 
 
-def test_controls_cover_the_contract_and_have_names(page: Page) -> None:
+def test_controls_cover_the_contract_and_have_names(page: Console) -> None:
     page.open(key=None)
     controls = page.browser.find_elements(By.CSS_SELECTOR, "#request [name]")
     names = {control.get_attribute("name") for control in controls}
@@ -182,7 +135,7 @@ def test_controls_cover_the_contract_and_have_names(page: Page) -> None:
     ],
 )
 def test_a_wrong_value_is_told_beside_its_field(
-    page: Page, stub: StubApi, selector: str, value: str, message: str
+    page: Console, stub: StubApi, selector: str, value: str, message: str
 ) -> None:
     page.open()
     page.set("#prompt", "red heart")
@@ -196,7 +149,7 @@ def test_a_wrong_value_is_told_beside_its_field(
     assert stub.bodies == []
 
 
-def test_the_services_field_errors_stand_beside_their_fields(page: Page, stub: StubApi) -> None:
+def test_the_services_field_errors_stand_beside_their_fields(page: Console, stub: StubApi) -> None:
     page.open()
     errors = [
         {"field": "body.num_inference_steps", "message": "At most 60 on this endpoint."},
@@ -214,14 +167,14 @@ def test_the_services_field_errors_stand_beside_their_fields(page: Page, stub: S
     assert page.find("#submit").is_enabled()
 
 
-def test_a_wrong_key_is_refused_and_forgotten(page: Page) -> None:
+def test_a_wrong_key_is_refused_and_forgotten(page: Console) -> None:
     page.open(key="wrong-key")
     page.until_text("#key-error", "does not accept this key")
     assert page.browser.switch_to.active_element == page.find("#api-key")
     assert "wrong-key" not in json.dumps(page.stored("sessionStorage"))
 
 
-def test_the_key_stays_in_the_tab(page: Page) -> None:
+def test_the_key_stays_in_the_tab(page: Console) -> None:
     page.open()
     page.until_text("#key-status", "accepted")
     assert API_KEY in page.stored("sessionStorage")["nvfp4-ddim.api-key"]
@@ -231,7 +184,7 @@ def test_the_key_stays_in_the_tab(page: Page) -> None:
     page.until_text("#key-status", "accepted")
 
 
-def test_a_prompt_without_a_key_asks_for_the_key(page: Page, stub: StubApi) -> None:
+def test_a_prompt_without_a_key_asks_for_the_key(page: Console, stub: StubApi) -> None:
     page.open(key=None)
     page.set("#prompt", "red heart")
     page.find("#submit").click()
@@ -239,7 +192,7 @@ def test_a_prompt_without_a_key_asks_for_the_key(page: Page, stub: StubApi) -> N
     assert stub.bodies == []
 
 
-def test_a_key_refused_in_the_middle_loses_no_job(page: Page, stub: StubApi) -> None:
+def test_a_key_refused_in_the_middle_loses_no_job(page: Console, stub: StubApi) -> None:
     page.open()
     page.submit()
     stub.refusal = problem(ProblemType.UNAUTHORIZED, 401, "Unauthorized", "The key was withdrawn.")
@@ -256,7 +209,7 @@ def test_a_key_refused_in_the_middle_loses_no_job(page: Page, stub: StubApi) -> 
     [(JobState.FAILED, "could not be made"), (JobState.EXPIRED, "took too long")],
 )
 def test_a_job_that_ends_without_a_picture_says_why(
-    page: Page, stub: StubApi, state: JobState, title: str
+    page: Console, stub: StubApi, state: JobState, title: str
 ) -> None:
     page.open()
     page.submit()
@@ -270,7 +223,7 @@ def test_a_job_that_ends_without_a_picture_says_why(
     assert page.find("#prompt").get_property("value") == "red heart"
 
 
-def test_cancel_stops_the_job(page: Page, stub: StubApi) -> None:
+def test_cancel_stops_the_job(page: Console, stub: StubApi) -> None:
     page.open()
     page.submit()
     stub.advance(step=2)
@@ -282,7 +235,7 @@ def test_cancel_stops_the_job(page: Page, stub: StubApi) -> None:
     assert page.find("#submit").is_enabled()
 
 
-def test_cancel_reaches_a_job_that_was_just_being_accepted(page: Page, stub: StubApi) -> None:
+def test_cancel_reaches_a_job_that_was_just_being_accepted(page: Console, stub: StubApi) -> None:
     page.open()
     stub.hold.clear()
     page.submit()
@@ -293,14 +246,14 @@ def test_cancel_reaches_a_job_that_was_just_being_accepted(page: Page, stub: Stu
     assert stub.job.state is JobState.CANCELLED
 
 
-def test_a_lost_worker_is_told(page: Page, stub: StubApi) -> None:
+def test_a_lost_worker_is_told(page: Console, stub: StubApi) -> None:
     page.open()
     page.submit()
     stub.advance(step=1, attempt=2)
     page.until_text("#note", "attempt 2")
 
 
-def test_a_reload_resumes_the_job(page: Page, stub: StubApi) -> None:
+def test_a_reload_resumes_the_job(page: Console, stub: StubApi) -> None:
     page.open()
     page.submit("blue whale")
     stub.advance(step=4)
@@ -313,7 +266,9 @@ def test_a_reload_resumes_the_job(page: Page, stub: StubApi) -> None:
     assert len(stub.bodies) == 1
 
 
-def test_a_reload_before_the_answer_sends_the_same_request_once(page: Page, stub: StubApi) -> None:
+def test_a_reload_before_the_answer_sends_the_same_request_once(
+    page: Console, stub: StubApi
+) -> None:
     page.open()
     page.until_text("#key-status", "accepted")
     stub.down = True
@@ -329,7 +284,7 @@ def test_a_reload_before_the_answer_sends_the_same_request_once(page: Page, stub
     page.until_picture()
 
 
-def test_a_dropped_line_is_told_and_survived(page: Page, stub: StubApi) -> None:
+def test_a_dropped_line_is_told_and_survived(page: Console, stub: StubApi) -> None:
     page.open()
     page.submit()
     stub.advance(step=6)
@@ -343,7 +298,7 @@ def test_a_dropped_line_is_told_and_survived(page: Page, stub: StubApi) -> None:
     assert not page.find("#trouble").is_displayed()
 
 
-def test_a_busy_service_is_tried_again_under_the_same_key(page: Page, stub: StubApi) -> None:
+def test_a_busy_service_is_tried_again_under_the_same_key(page: Console, stub: StubApi) -> None:
     page.open()
     page.until_text("#key-status", "accepted")
     stub.refusal = problem(ProblemType.OVERLOADED, 429, "Overloaded", "Too many requests.")
@@ -356,7 +311,7 @@ def test_a_busy_service_is_tried_again_under_the_same_key(page: Page, stub: Stub
     page.until_picture()
 
 
-def test_a_picture_that_does_not_load_is_offered_again(page: Page, stub: StubApi) -> None:
+def test_a_picture_that_does_not_load_is_offered_again(page: Console, stub: StubApi) -> None:
     page.open()
     page.submit()
     stub.images_down = True
@@ -367,7 +322,7 @@ def test_a_picture_that_does_not_load_is_offered_again(page: Page, stub: StubApi
     page.until_picture()
 
 
-def test_an_earlier_picture_gives_its_settings_back(page: Page, stub: StubApi) -> None:
+def test_an_earlier_picture_gives_its_settings_back(page: Console, stub: StubApi) -> None:
     request = GenerationRequest(
         prompt="green tree", preset="quality", num_inference_steps=33, negative_prompt="snow"
     )
@@ -385,7 +340,7 @@ def test_an_earlier_picture_gives_its_settings_back(page: Page, stub: StubApi) -
     assert page.find("#negative").get_property("value") == "snow"
 
 
-def test_the_keyboard_is_enough(page: Page, stub: StubApi) -> None:
+def test_the_keyboard_is_enough(page: Console, stub: StubApi) -> None:
     page.open()
     page.find("#prompt").send_keys("red heart")
     page.find("#prompt").send_keys(Keys.CONTROL, Keys.ENTER)
@@ -398,7 +353,7 @@ def test_the_keyboard_is_enough(page: Page, stub: StubApi) -> None:
 
 
 @pytest.mark.parametrize("width", [360, 390, 768])
-def test_no_sideways_scrolling(page: Page, stub: StubApi, resize: Resize, width: int) -> None:
+def test_no_sideways_scrolling(page: Console, stub: StubApi, resize: Resize, width: int) -> None:
     resize(width, 780)
     page.open(key=None)
     assert page.overflow() <= 0
@@ -414,11 +369,11 @@ def test_no_sideways_scrolling(page: Page, stub: StubApi, resize: Resize, width:
     assert page.overflow() <= 0
 
 
-def test_a_missing_configuration_is_told(page: Page) -> None:
+def test_a_missing_configuration_is_told(page: Console) -> None:
     page.browser.execute_cdp_cmd("Network.enable", {})
     page.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/config.json"]})
     try:
-        page.browser.get(page.stub.page_url)
+        page.browser.get(page.url)
         page.until_text("#failure", "config.json")
     finally:
         page.browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
