@@ -1,13 +1,18 @@
-"""schemathesis sends what the OpenAPI document allows, and what it forbids, to the real handlers.
+"""Real clients against the real handlers, through the smallest HTTP front.
 
-Every answer must be one that the document names, in the media type and shape that it gives.
+schemathesis sends what the OpenAPI document allows, and what it forbids: every answer must be one
+that the document names, in the media type and shape that it gives. OpenAI's own client asks for a
+picture.
 """
 
+import base64
 import json
 from types import SimpleNamespace
 from typing import Any
 from urllib.parse import parse_qsl, unquote
 
+import httpx
+import openai
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
@@ -40,7 +45,7 @@ ROUTES = {
     ("GET", "models"): "list_models",
     ("POST", "images/generations"): "create_image",
 }
-running = SimpleNamespace(handlers={}, context=None)
+running = SimpleNamespace(handlers={}, context=None, calls=0)
 
 
 @Request.application
@@ -64,6 +69,7 @@ def front(request: Request) -> Response:
         "requestContext": {"requestId": "r", "authorizer": authorization["context"]},
         "body": request.get_data().decode("utf-8", "replace") or None,
     }
+    running.calls += 1
     answer = running.handlers[name](event, running.context)
     return Response(answer["body"], answer["statusCode"], answer["headers"])
 
@@ -77,6 +83,7 @@ def _running(load: Any, context: Any) -> None:
     context.remaining_milliseconds = 1_000
     running.handlers = {name: load(name) for name in ("authorize", *ROUTES.values())}
     running.context = context
+    running.calls = 0
 
 
 @pytest.mark.slow
@@ -94,3 +101,45 @@ def test_answers_are_those_of_the_document(case: schemathesis.Case) -> None:
     case.validate_response(response, checks=CHECKS)
     # 503 is a picture that is not ready; anything else of the kind is a bug.
     assert response.status_code < 500 or response.status_code == 503
+
+
+@pytest.fixture
+def client() -> openai.OpenAI:
+    transport = httpx.WSGITransport(app=front)
+    return openai.OpenAI(
+        api_key=KEY,
+        base_url="http://api.example/v1",
+        http_client=httpx.Client(transport=transport),
+    )
+
+
+def test_openais_client_gets_a_picture_and_never_a_second_job(
+    client: openai.OpenAI, notify: Any, cloud: SimpleNamespace
+) -> None:
+    def generate() -> Any:
+        return client.images.generate(
+            prompt="red heart",
+            model="emoji-64",
+            size="auto",
+            response_format="b64_json",
+            extra_headers={"Idempotency-Key": "once"},
+        )
+
+    with pytest.raises(openai.InternalServerError) as pending:
+        generate()
+    # The client repeats a 503 by itself, unless it is told not to.
+    assert running.calls == 1
+    job_id = pending.value.response.headers["Location"].rpartition("/")[2]
+    notify(job_id)
+    answer = generate()
+    assert base64.b64decode(answer.data[0].b64_json).startswith(b"\x89PNG")
+    jobs = cloud.dynamodb.scan(TableName="jobs")["Items"]
+    assert [item["pk"]["S"] for item in jobs if "state" in item] == [f"job#{job_id}"]
+
+
+def test_openais_client_lists_models_and_understands_errors(client: openai.OpenAI) -> None:
+    assert [model.id for model in client.models.list()] == ["emoji-64"]
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.images.generate(prompt="x", model="dall-e-3")
+    assert refused.value.param == "model"
+    assert "emoji-64" in refused.value.message
