@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DiffusionPipeline
 from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 
@@ -146,6 +145,9 @@ def load_diffusers(source: ModelSource) -> Any:
         ModelNotSupportedError: The model can't be found, has no safetensors weights, or needs
             code or components that are not there.
     """
+    # Imported here: artifacts don't need it, and it takes a second.
+    from diffusers import DiffusionPipeline
+
     try:
         index = DiffusionPipeline.load_config(source.location)
         absent = {name: None for name in _UNUSED_COMPONENTS if name in index}

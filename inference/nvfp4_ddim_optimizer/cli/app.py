@@ -33,7 +33,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        out.print(f"nvfp4-ddim {__version__}", highlight=False)
+        out.print(f"nvfp4-ddim {__version__}", highlight=False, soft_wrap=True)
         raise typer.Exit
 
 

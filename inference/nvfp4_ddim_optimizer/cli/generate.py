@@ -216,9 +216,11 @@ def _show(report: GenerateReport, *, as_json: bool) -> None:
             f"[bold green]{saved.path}[/]  {saved.width}×{saved.height}  seed {used.seed}  "
             f"{used.num_inference_steps} steps  guidance {used.guidance_scale:g}",
             highlight=False,
+            soft_wrap=True,
         )
     out.print(
         f"[dim]{used.model} {used.artifact_sha256[:12]}  {used.execution_path}  "
         f"load {report.load_seconds:.1f} s  paint {report.generate_seconds:.1f} s[/]",
         highlight=False,
+        soft_wrap=True,
     )

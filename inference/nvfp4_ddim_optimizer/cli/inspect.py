@@ -74,7 +74,7 @@ def inspect(
         return
     _show(report, every_layer=all_layers)
     if plot is not None:
-        out.print(f"[bold green]{plot}[/]", highlight=False)
+        out.print(f"[bold green]{plot}[/]", highlight=False, soft_wrap=True)
 
 
 def _read_artifact(directory: Path) -> InspectReport:
@@ -146,4 +146,5 @@ def _show(report: InspectReport, *, every_layer: bool) -> None:
         f"{original} in float32 → {format_bytes(report.artifact_bytes)}, {ratio:.1f} times "
         f"smaller  scales: {report.scale_search}  licence: {report.license}\n{report.attribution}",
         highlight=False,
+        soft_wrap=True,
     )

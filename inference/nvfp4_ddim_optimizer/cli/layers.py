@@ -71,9 +71,8 @@ def layer_table(entries: Iterable[LayerEntry], *, every_layer: bool = False) -> 
                 format_bytes(_packed_bytes(entry)),
             )
         return table
-    table = Table(
-        "Component", "Layers", "Weights", "Bits/weight", "Size", "SQNR dB", "Worst layer", box=None
-    )
+    table = Table("Component", "Layers", "Weights", "Bits/weight", "Size", "SQNR dB", box=None)
+    table.add_column("Worst layer", overflow="fold")
     for summary in summarise(entries):
         table.add_row(
             summary.component,

@@ -91,4 +91,5 @@ def quantize(
         f"[bold green]{destination}[/]  {format_bytes(manifest.original_bytes)} in float32 → "
         f"{format_bytes(manifest.artifact_bytes)}, {ratio:.1f} times smaller",
         highlight=False,
+        soft_wrap=True,
     )

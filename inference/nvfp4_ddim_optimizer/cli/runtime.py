@@ -79,7 +79,7 @@ class ErrorReportingGroup(TyperGroup):
             if ctx.params.get("debug"):
                 raise
             code = next(code for kind, code in _EXIT_CODES if isinstance(error, kind))
-            err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+            err.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, soft_wrap=True)
             raise typer.Exit(code) from None
 
 
@@ -89,6 +89,8 @@ def prepare_process(*, debug: bool) -> None:
     # A container may own fewer processors than it sees; more threads than those fight each other.
     os.environ.setdefault("OMP_NUM_THREADS", str(probe_machine(gpus=False).cpu_count))
     if not debug:
+        # Bars of the loading of single components; downloads still show theirs.
+        os.environ.setdefault("TQDM_DISABLE", "1")
         os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
         warnings.showwarning = _show_note
@@ -97,7 +99,7 @@ def prepare_process(*, debug: bool) -> None:
 def _show_note(message: Warning | str, category: type[Warning], *_: Any) -> None:
     """Show warnings that are meant for users on one line; others are for --debug."""
     if issubclass(category, UserWarning) and category.__module__.startswith("nvfp4_ddim"):
-        err.print(f"[yellow]note:[/] {escape(str(message))}", highlight=False)
+        err.print(f"[yellow]note:[/] {escape(str(message))}", highlight=False, soft_wrap=True)
 
 
 @contextmanager

@@ -188,4 +188,5 @@ def _show(report: VerifyReport) -> None:
             f"[bold green]{report.artifact.name} is whole[/]: {report.artifact.files} files, "
             f"{format_bytes(report.artifact.bytes)}, {report.artifact.sha256}",
             highlight=False,
+            soft_wrap=True,
         )

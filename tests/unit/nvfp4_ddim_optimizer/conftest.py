@@ -104,6 +104,7 @@ def _scheduler(kind: str) -> DDIMScheduler | PNDMScheduler:
     return DDIMScheduler(
         **_BETAS,
         clip_sample=False,
+        steps_offset=1,
         prediction_type="v_prediction",
         rescale_betas_zero_snr=kind == "taesd",
         timestep_spacing="trailing" if kind == "taesd" else "leading",

@@ -1,0 +1,204 @@
+"""The command line on a tiny model: what it writes, what it says, how it ends."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from nvfp4_ddim_contracts import LayerEntry, Provenance
+from nvfp4_ddim_optimizer.cli.app import app
+from nvfp4_ddim_optimizer.cli.layers import format_bytes, summarise
+from nvfp4_ddim_optimizer.cli.runtime import ExitCode
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def artifact(
+    tiny_directory: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    out = tmp_path_factory.mktemp("cli") / "tiny"
+    result = run(
+        "quantize", tiny_directory("taesd"), out, "--search", "absmax", "--license", "CC0-1.0"
+    )
+    assert result.exit_code == ExitCode.OK, result.output
+    assert "times smaller" in result.stdout
+    return out
+
+
+def test_quantize_writes_what_it_was_told(artifact: Path) -> None:
+    manifest = json.loads((artifact / "manifest.json").read_text())
+    assert manifest["name"] == "tiny"
+    assert manifest["license"] == "CC0-1.0"
+    assert manifest["scale_search"] == "absmax"
+    assert manifest["original_model"] == "taesd"
+    assert (manifest["native_width"], manifest["native_height"]) == (16, 16)
+
+
+def test_generate_saves_pictures_with_their_provenance(artifact: Path, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "cat.png"
+    arguments = ("generate", "cat", "-m", artifact, "-o", out, "--steps", 2, "--seed", 7, "--json")
+    result = run(*arguments, "--scale", 3, "--num-images", 2)
+    assert result.exit_code == ExitCode.OK, result.output
+    report = json.loads(result.stdout)
+    assert [Path(image["path"]).name for image in report["images"]] == ["cat-0.png", "cat-1.png"]
+    with Image.open(out.with_name("cat-1.png")) as picture:
+        assert picture.size == (48, 48)
+        written = Provenance.model_validate_json(picture.info["Description"])
+    assert written == Provenance.model_validate(report["images"][1]["provenance"])
+    assert (written.seed, written.num_inference_steps, written.model) == (8, 2, "tiny")
+
+
+def test_generate_twice_gives_the_same_file(artifact: Path, tmp_path: Path) -> None:
+    files = [tmp_path / "a.webp", tmp_path / "b.webp"]
+    for file in files:
+        run("generate", "cat", "-m", artifact, "-o", file, "-p", "fast", "--seed", 1)
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_generate_names_the_file_after_the_prompt(
+    artifact: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run("generate", "A  cat!", "-m", artifact, "--steps", 1, "--seed", 7, "--size", "16x8")
+    assert result.exit_code == ExitCode.OK, result.output
+    with Image.open(tmp_path / "a-cat-7.png") as picture:
+        assert picture.size == (16, 8)
+
+
+def test_generate_tells_what_of_a_long_prompt_counted(artifact: Path, tmp_path: Path) -> None:
+    result = run(
+        "generate", "abcdefghijklmnopq", "-m", artifact, "--steps", 1, "-o", tmp_path / "x.png"
+    )
+    assert result.exit_code == ExitCode.OK
+    assert "ignored: 'opq'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--preset", "best"], "best"),
+        (["--steps", "1001"], "1001"),
+        (["--size", "big"], "WIDTHxHEIGHT"),
+        (["--size", "15"], "multiple of 2"),
+        (["-o", "cat.bmp"], ".webp"),
+        (["--device", "tpu"], "device must be"),
+        (["-m", "nonsense"], "no model 'nonsense'"),
+    ],
+)
+def test_wrong_usage_ends_with_2(artifact: Path, options: list[str], message: str) -> None:
+    result = run("generate", "cat", "-m", artifact, *options)
+    assert result.exit_code == ExitCode.USAGE
+    assert message in result.stderr.replace("\n", " ")
+    assert "Traceback" not in result.output
+
+
+def test_a_missing_gpu_ends_with_4(artifact: Path) -> None:
+    assert run("generate", "cat", "-m", artifact, "--device", "cuda:63").exit_code == 4
+
+
+def test_an_altered_artifact_ends_with_3(artifact: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "altered"
+    subprocess.run(["cp", "-r", artifact, copy], check=True)
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    result = run("verify", copy)
+    assert result.exit_code == ExitCode.ARTIFACT
+    assert "unet/diffusion_pytorch_model.safetensors" in result.stderr.replace("\n", "")
+    assert run("generate", "cat", "-m", copy).exit_code == ExitCode.ARTIFACT
+
+
+def test_quantize_does_not_overwrite_unless_told(
+    artifact: Path, tiny_directory: Callable[[str], Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "again"
+    subprocess.run(["cp", "-r", artifact, copy], check=True)
+    model = tiny_directory("taesd")
+    assert run("quantize", model, copy, "--search", "absmax").exit_code != ExitCode.OK
+    result = run("quantize", model, copy, "--search", "absmax", "--overwrite", "--json")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert json.loads(result.stdout)["name"] == "again"
+
+
+def test_inspect_shows_an_artifact(artifact: Path, tmp_path: Path) -> None:
+    plot = tmp_path / "layers.png"
+    result = run("inspect", artifact, "--json", "--plot", plot)
+    assert result.exit_code == ExitCode.OK, result.output
+    report = json.loads(result.stdout)
+    assert report["is_artifact"]
+    assert [part["component"] for part in report["components"]] == ["text_encoder", "unet"]
+    assert sum(part["layers"] for part in report["components"]) == len(report["layers"])
+    with Image.open(plot) as picture:
+        assert picture.width > 1000
+    table = run("inspect", artifact, "--layers").stdout
+    assert table.count("unet.") > 20
+
+
+def test_inspect_tries_a_full_precision_model(tiny_directory: Callable[[str], Path]) -> None:
+    result = run("inspect", tiny_directory("sd1"), "--search", "absmax")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert "not quantised yet" in result.stdout
+
+
+def test_verify_reports_the_machine_and_the_artifact(artifact: Path) -> None:
+    report = json.loads(run("verify", artifact, "--json").stdout)
+    assert report["cpu_count"] >= 1
+    assert report["recommended_preset"] in ("fast", "balanced", "quality")
+    assert report["artifact"]["name"] == "tiny"
+    result = run("verify")
+    assert result.exit_code == ExitCode.OK
+    assert "Start with" in result.stdout
+
+
+def test_serve_refuses_full_precision_models(tiny_directory: Callable[[str], Path]) -> None:
+    result = run("serve", "--model", tiny_directory("sd1"))
+    assert result.exit_code == ExitCode.USAGE
+    assert "nvfp4-ddim quantize" in result.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize("command", [[], ["generate"], ["quantize"], ["serve"]])
+def test_help_is_quick_and_teaches(command: list[str]) -> None:
+    program = (
+        "import sys; from nvfp4_ddim_optimizer.cli.app import app; "
+        f"code = app({[*command, '--help']!r}, standalone_mode=False); "
+        "assert 'torch' not in sys.modules, 'help must not wait for torch'"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert "nvfp4-ddim" in answer.stdout
+
+
+def test_sums_layers_up_by_component() -> None:
+    def entry(component: str, name: str, shape: tuple[int, ...], sqnr_db: float) -> LayerEntry:
+        return LayerEntry(
+            component=component, name=name, shape=shape, bits_per_weight=4.5, sqnr_db=sqnr_db
+        )
+
+    unet, text = summarise(
+        [
+            entry("unet", "a", (16, 16), 20.0),
+            entry("text_encoder", "b", (32, 16), 22.0),
+            entry("unet", "c", (16, 16, 3, 3), 18.0),
+        ]
+    )
+    assert (unet.layers, unet.weights, unet.packed_bytes) == (2, 2560, 1440)
+    assert (unet.bits_per_weight, unet.sqnr_db, unet.worst.name) == (4.5, 19.0, "c")
+    assert text.component == "text_encoder"
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (5_250_000, "5.2 MB"), (3.4e9, "3.40 GB")],
+)
+def test_formats_sizes(count: float, text: str) -> None:
+    assert format_bytes(count) == text
