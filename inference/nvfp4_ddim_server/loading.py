@@ -1,7 +1,5 @@
 """The adapters of a real server: the library's pipeline, and the job table if one is set."""
 
-from typing import cast
-
 from .dynamodb_progress import DynamoDBProgress
 from .ports import Pipeline, PipelineLoader, ProgressSink
 from .progress import NoProgress
@@ -25,10 +23,7 @@ def pipeline_loader(settings: ServerSettings) -> PipelineLoader:
         from nvfp4_ddim_optimizer.artifacts import read_manifest
 
         read_manifest(settings.model_dir)
-        pipeline = OptimizationPipeline.from_preset(
-            str(settings.model_dir), preset="balanced", device=settings.device
-        )
-        return cast("Pipeline", pipeline)
+        return OptimizationPipeline.from_preset(settings.model_dir, device=settings.device)
 
     return load
 

@@ -24,7 +24,7 @@ from nvfp4_ddim_optimizer.sources import quantize_pipeline
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 MODEL_NAME = "tiny-test"
-START_SECONDS = 90.0
+START_SECONDS = 300.0
 
 
 class ServerProcess:
