@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nvfp4_ddim_contracts import Manifest
-from nvfp4_ddim_contracts.keys import artifact_prefix, live_pointer_key
+from nvfp4_ddim_contracts.keys import MODELS_PREFIX, artifact_prefix, live_pointer_key
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from nvfp4_ddim_contracts.models import LiveModel
 from pydantic import ValidationError
@@ -26,6 +26,11 @@ class ModelRelease:
     def prefix(self) -> str:
         """Prefix of the artifact's files in the artifact bucket, with a slash at its end."""
         return artifact_prefix(self.live.name, self.live.artifact_sha256)
+
+    @property
+    def family(self) -> str:
+        """What the prefixes of all artifacts of this name, and the pointer's key, begin with."""
+        return f"{MODELS_PREFIX}{self.live.name}/"
 
     @property
     def pointer_key(self) -> str:

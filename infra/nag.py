@@ -1,9 +1,15 @@
-"""Accepting a finding of cdk-nag, on one construct and with the reason."""
+"""cdk-nag: running its checks, and accepting a finding on one construct with the reason."""
 
 import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
 from constructs import IConstruct
 
-__all__ = ["accept_finding", "spelled"]
+__all__ = ["accept_finding", "check_best_practices", "spelled"]
+
+
+def check_best_practices(app: cdk.App) -> None:
+    """Let a synthesis fail on every finding of the pack AwsSolutions that nobody accepted."""
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
 
 
 def accept_finding(construct: IConstruct, reason: str, *findings: str) -> None:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 
 import aws_cdk as cdk
-from cdk_nag import AwsSolutionsChecks
 
 from .lambda_bundle import LambdaBundle
 from .model_release import read_release
+from .nag import check_best_practices
 from .stacks.api import ApiStack
 from .stacks.inference import InferenceStack
 from .stacks.storage import StorageStack
@@ -74,5 +74,5 @@ def add_service(
     cdk.Tags.of(app).add("service", "nvfp4-ddim")
     cdk.Tags.of(app).add("stage", config.name)
     if config.local_urls is None:
-        cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+        check_best_practices(app)
     return Service(storage=storage, inference=inference, api=api)

@@ -10,6 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from .async_endpoint import VARIANT
 from .queues import EncryptedTopic
 
 __all__ = ["ServiceAlarms"]
@@ -52,16 +53,17 @@ class ServiceAlarms(Construct):
             "Queued jobs have waited for dispatch for over five minutes.",
         )
         for metric, description in (
-            ("InvocationsFailed", "Asynchronous inference failed."),
-            ("InvocationModelErrors", "The container answered with an error."),
+            ("InvocationFailures", "Asynchronous inference failed."),
             ("ExpiredRequests", "Requests waited at the endpoint until they expired."),
+            ("NotificationFailures", "SageMaker could not say how a request went."),
         ):
             self._alarm(
                 metric,
                 cloudwatch.Metric(
                     namespace="AWS/SageMaker",
                     metric_name=metric,
-                    dimensions_map={"EndpointName": endpoint_name},
+                    # Unlike the queue's metrics, these carry the variant too.
+                    dimensions_map={"EndpointName": endpoint_name, "VariantName": VARIANT},
                     statistic=cloudwatch.Stats.SUM,
                     period=_FIVE_MINUTES,
                 ),

@@ -106,8 +106,9 @@ def _execution_role(
         assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
         description="Runs the inference container and asynchronous inference around it.",
     )
-    read_objects(role, artifacts, f"{release.prefix}*")
-    list_objects(role, artifacts, release.prefix)
+    # The release before, too: instances that start while the endpoint is updated still load it.
+    read_objects(role, artifacts, f"{release.family}*")
+    list_objects(role, artifacts, release.family)
     read_objects(role, results, f"{ASYNC_INPUT_PREFIX}*")
     for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
         write_objects(role, results, f"{prefix}*")

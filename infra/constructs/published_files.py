@@ -56,6 +56,7 @@ class PublishedFiles(Construct):
         bucket: s3.IBucket,
         source: Path,
         prefix: str = "",
+        family: str | None = None,
         cache_control: str | None = None,
         last: str | None = None,
         inline: Mapping[str, str] | None = None,
@@ -70,6 +71,8 @@ class PublishedFiles(Construct):
             bucket: Destination.
             source: Directory whose files are published.
             prefix: "" or a prefix that ends with a slash.
+            family: What the prefixes of all releases have in common, and the pointer's key too;
+                the publisher needs it to remove the release before. The prefix where not given.
             cache_control: Header of the directory's files.
             last: The file that is written after all others.
             inline: Names to texts, published beside the files.
@@ -78,12 +81,11 @@ class PublishedFiles(Construct):
         super().__init__(scope, construct_id)
         asset = s3_assets.Asset(self, "Files", path=str(source), exclude=["**/__pycache__"])
         read_objects(publisher, asset.bucket, asset.s3_object_key)
-        patterns = [f"{prefix}*", *([pointer.key] if pointer else [])]
-        for pattern in patterns:
-            read_objects(publisher, bucket, pattern)
-            write_objects(publisher, bucket, pattern)
-            delete_objects(publisher, bucket, pattern)
-        list_objects(publisher, bucket, prefix)
+        owned = prefix if family is None else family
+        read_objects(publisher, bucket, f"{owned}*")
+        write_objects(publisher, bucket, f"{owned}*")
+        delete_objects(publisher, bucket, f"{owned}*")
+        list_objects(publisher, bucket, owned)
         properties: dict[str, Any] = {
             "SourceBucket": asset.s3_bucket_name,
             "SourceKey": asset.s3_object_key,

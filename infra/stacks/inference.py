@@ -53,6 +53,7 @@ class InferenceStack(cdk.Stack):
             bucket=storage.artifacts,
             source=release.directory,
             prefix=release.prefix,
+            family=release.family,
             cache_control=_FOR_EVER,
             last=MANIFEST_NAME,
             pointer=Pointer(key=release.pointer_key, body=release.live.model_dump_json()),

@@ -1,0 +1,217 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from nvfp4_ddim_contracts import Problem
+
+from tests.infrastructure.assembly import Assembly, Resource
+
+Operations = dict[tuple[str, str], Resource]
+
+HANDLERS = Path(__file__).resolve().parents[2] / "lambdas" / "handlers"
+
+
+@pytest.fixture
+def operations(assembly: Assembly) -> Operations:
+    """Method and path to the method's properties."""
+    resources = assembly.api.body["Resources"]
+
+    def path(reference: dict[str, Any]) -> str:
+        if "Fn::GetAtt" in reference:
+            return ""
+        resource = resources[reference["Ref"]]["Properties"]
+        return f"{path(resource['ParentId'])}/{resource['PathPart']}"
+
+    return {
+        (method["Properties"]["HttpMethod"], path(method["Properties"]["ResourceId"])): method[
+            "Properties"
+        ]
+        for method in assembly.api.of_type("AWS::ApiGateway::Method").values()
+    }
+
+
+def test_the_api_has_these_operations(operations: Operations) -> None:
+    assert {key for key in operations if key[0] != "OPTIONS"} == {
+        ("POST", "/v1/jobs"),
+        ("GET", "/v1/jobs"),
+        ("GET", "/v1/jobs/{job_id}"),
+        ("DELETE", "/v1/jobs/{job_id}"),
+        ("GET", "/v1/models"),
+        ("POST", "/v1/images/generations"),
+    }
+
+
+def test_every_operation_needs_a_key_of_the_usage_plan(
+    assembly: Assembly, operations: Operations
+) -> None:
+    for (method, _), operation in operations.items():
+        if method == "OPTIONS":
+            assert operation["AuthorizationType"] == "NONE"
+            assert operation["ApiKeyRequired"] is False
+        else:
+            assert operation["AuthorizationType"] == "CUSTOM"
+            assert operation["ApiKeyRequired"] is True
+    assert assembly.api.only("AWS::ApiGateway::RestApi")["ApiKeySourceType"] == "AUTHORIZER"
+    plan = assembly.api.only("AWS::ApiGateway::UsagePlan")
+    assert plan["Throttle"] == {"BurstLimit": 20, "RateLimit": 10}
+    assert plan["Quota"] == {"Limit": 100_000, "Period": "MONTH"}
+    assert "Value" not in assembly.api.only("AWS::ApiGateway::ApiKey")
+
+
+def test_the_authoriser_answers_every_request_anew(assembly: Assembly) -> None:
+    authorizer = assembly.api.only("AWS::ApiGateway::Authorizer")
+    assert authorizer["Type"] == "REQUEST"
+    assert authorizer["AuthorizerResultTtlInSeconds"] == 0
+
+
+def test_bodies_are_validated(assembly: Assembly, operations: Operations) -> None:
+    (validator_id,) = assembly.api.of_type("AWS::ApiGateway::RequestValidator")
+    for (method, path), operation in operations.items():
+        if method == "POST":
+            assert operation["RequestValidatorId"] == {"Ref": validator_id}, path
+            assert "application/json" in operation["RequestModels"], path
+
+
+def test_the_models_accept_what_the_contract_asks_for(assembly: Assembly) -> None:
+    for model in assembly.api.of_type("AWS::ApiGateway::Model").values():
+        schema = model["Properties"]["Schema"]
+        jsonschema.Draft4Validator.check_schema(schema)
+        validator = jsonschema.Draft4Validator(schema)
+        assert validator.is_valid({"prompt": "a slice of watermelon"})
+        assert validator.is_valid({"prompt": "a slice of watermelon", "seed": None})
+        assert not validator.is_valid({})
+        assert not validator.is_valid({"prompt": 1})
+        assert not validator.is_valid([])
+
+
+def test_what_api_gateway_answers_itself_is_a_problem_with_cors(assembly: Assembly) -> None:
+    seen = set()
+    for response in assembly.api.of_type("AWS::ApiGateway::GatewayResponse").values():
+        properties = response["Properties"]
+        seen.add(properties["ResponseType"])
+        problem = Problem.model_validate_json(properties["ResponseTemplates"]["application/json"])
+        assert str(problem.status) == properties["StatusCode"]
+        parameters = properties["ResponseParameters"]
+        assert parameters["gatewayresponse.header.Content-Type"] == "'application/problem+json'"
+        assert "gatewayresponse.header.Access-Control-Allow-Origin" in parameters
+        if problem.status == 401:
+            assert parameters["gatewayresponse.header.WWW-Authenticate"] == "'Bearer'"
+    assert {"DEFAULT_4XX", "DEFAULT_5XX", "INVALID_API_KEY", "UNAUTHORIZED"} <= seen
+
+
+def test_access_is_logged_without_keys_or_bodies(assembly: Assembly) -> None:
+    stage = assembly.api.only("AWS::ApiGateway::Stage")
+    record = json.loads(stage["AccessLogSetting"]["Format"])
+    assert {"request_id", "owner", "status", "path"} <= set(record)
+    assert not any("apiKey" in value for value in record.values())
+    assert stage["MethodSettings"][0]["DataTraceEnabled"] is False
+
+
+def test_every_handler_is_deployed_and_no_other(assembly: Assembly) -> None:
+    deployed = {
+        function["Properties"]["Handler"]
+        for _, _, function in assembly.all_of("AWS::Lambda::Function")
+    }
+    written = {
+        f"lambdas.handlers.{path.stem}.handler"
+        for path in HANDLERS.glob("*.py")
+        if not path.stem.startswith("_")
+    }
+    assert deployed == written
+
+
+def test_each_function_gets_exactly_what_its_settings_read(assembly: Assembly) -> None:
+    from lambdas import settings
+
+    models = {
+        name.removesuffix("Settings"): getattr(settings, name)
+        for name in settings.__all__
+        if name not in {"Settings", "HttpSettings"}
+    }
+    checked = set()
+    for _, _, function in assembly.all_of("AWS::Lambda::Function"):
+        handler = function["Properties"]["Handler"].split(".")[-2]
+        names = set(function["Properties"]["Environment"]["Variables"])
+        name = "".join(word.title() for word in handler.split("_"))
+        fields = models[name].model_fields if name in models else ()
+        expected = {field.upper() for field in fields}
+        assert names == expected | {"POWERTOOLS_SERVICE_NAME", "LOG_LEVEL"}, handler
+        checked.add(name)
+    assert checked >= set(models)
+
+
+def test_queued_jobs_reach_dispatch_and_failures_are_kept(assembly: Assembly) -> None:
+    mappings = assembly.api.of_type("AWS::Lambda::EventSourceMapping").values()
+    (stream,) = (
+        mapping["Properties"] for mapping in mappings if "StartingPosition" in mapping["Properties"]
+    )
+    (filter_,) = stream["FilterCriteria"]["Filters"]
+    assert json.loads(filter_["Pattern"]) == {
+        "dynamodb": {"NewImage": {"state": {"S": ["queued"]}}}
+    }
+    assert stream["StartingPosition"] == "TRIM_HORIZON"
+    assert stream["BisectBatchOnFunctionError"] is True
+    assert stream["MaximumRetryAttempts"] > 0
+    assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert stream["DestinationConfig"]["OnFailure"]["Destination"]
+
+
+def test_notifications_outlive_a_failing_function(assembly: Assembly) -> None:
+    resources = assembly.api.body["Resources"]
+    (source,) = (
+        mapping["Properties"]
+        for mapping in assembly.api.of_type("AWS::Lambda::EventSourceMapping").values()
+        if "StartingPosition" not in mapping["Properties"]
+    )
+    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    queue = resources[source["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
+    function = resources[source["FunctionName"]["Ref"]]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 3
+    subscriptions = assembly.api.of_type("AWS::SNS::Subscription").values()
+    assert len(subscriptions) == 2
+    for subscription in subscriptions:
+        assert subscription["Properties"]["RedrivePolicy"]["deadLetterTargetArn"]
+
+
+def test_a_missed_sweep_is_kept(assembly: Assembly) -> None:
+    rule = assembly.api.only("AWS::Events::Rule")
+    assert rule["ScheduleExpression"] == "rate(5 minutes)"
+    (target,) = rule["Targets"]
+    assert target["DeadLetterConfig"]["Arn"]
+
+
+def test_every_dead_letter_queue_has_an_alarm(assembly: Assembly) -> None:
+    work = {
+        name
+        for name, queue in assembly.api.of_type("AWS::SQS::Queue").items()
+        if "RedrivePolicy" in queue["Properties"]
+    }
+    watched = {
+        dimension["Value"]["Fn::GetAtt"][0]
+        for alarm in assembly.api.of_type("AWS::CloudWatch::Alarm").values()
+        for dimension in alarm["Properties"].get("Dimensions", [])
+        if dimension["Name"] == "QueueName"
+    }
+    assert watched == set(assembly.api.of_type("AWS::SQS::Queue")) - work
+    for alarm in assembly.api.of_type("AWS::CloudWatch::Alarm").values():
+        assert alarm["Properties"]["AlarmActions"]
+
+
+def test_outputs_name_what_operators_need_and_hold_no_secret(assembly: Assembly) -> None:
+    outputs = assembly.api.body["Outputs"]
+    assert {"ApiUrl", "ConsoleUrl", "CdnUrl", "ApiKeyId", "JobTableName"} <= set(outputs)
+    for template in assembly.templates:
+        for name, output in template.body.get("Outputs", {}).items():
+            text = json.dumps(output["Value"])
+            assert "PRIVATE KEY" not in text, name
+            assert "resolve:secretsmanager" not in text, name
+
+
+def test_the_console_is_told_where_the_api_is(assembly: Assembly) -> None:
+    files = assembly.api.only("Custom::PublishFiles")
+    text = json.dumps(files["InlineFiles"]["config.json"])
+    assert "apiUrl" in text
+    assert "execute-api" in text
