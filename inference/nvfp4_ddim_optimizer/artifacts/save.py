@@ -1,5 +1,7 @@
 """Writing an artifact."""
 
+import copy
+import inspect
 import json
 import logging
 from collections.abc import Sequence
@@ -152,16 +154,35 @@ def _save_component(part: Any, directory: Path) -> None:
     class_name = type(part).__name__
     match component_kind(class_name).role:
         case "tokenizer":
-            part.save_pretrained(directory)
-            config = directory / "tokenizer_config.json"
-            _write_json(config, json.loads(config.read_text("utf-8")))
+            _save_tokenizer(part, directory)
         case "scheduler":
             _write_json(directory / SCHEDULER_CONFIG_NAME, json.loads(part.to_json_string()))
         case _:
-            # Diffusers models are configurations themselves, transformers models have one.
-            source = part if hasattr(part, "to_json_string") else part.config
-            _write_json(directory / CONFIG_NAME, json.loads(source.to_json_string()))
+            _write_json(directory / CONFIG_NAME, _model_config(part))
             save_weights(part, directory / weights_name(class_name))
+
+
+def _save_tokenizer(tokenizer: Any, directory: Path) -> None:
+    # How its last call padded and truncated would be saved with it.
+    pristine = copy.deepcopy(tokenizer)
+    pristine.backend_tokenizer.no_padding()
+    pristine.backend_tokenizer.no_truncation()
+    pristine.save_pretrained(directory)
+    config = directory / "tokenizer_config.json"
+    _write_json(config, json.loads(config.read_text("utf-8")))
+
+
+def _model_config(model: Any) -> dict[str, Any]:
+    if not hasattr(model, "to_json_string"):  # transformers models have a config, and are none
+        config: dict[str, Any] = json.loads(model.config.to_json_string())
+        return config
+    # AutoencoderTiny records a value that it does not take back, and complains when it is loaded.
+    taken = inspect.signature(type(model).__init__).parameters
+    return {
+        key: value
+        for key, value in json.loads(model.to_json_string()).items()
+        if key.startswith("_") or key in taken
+    }
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
