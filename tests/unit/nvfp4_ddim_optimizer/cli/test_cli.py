@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from nvfp4_ddim_contracts import LayerEntry, Provenance
+from nvfp4_ddim_optimizer import PromptTruncatedWarning
 from nvfp4_ddim_optimizer.cli.app import app
 from nvfp4_ddim_optimizer.cli.layers import format_bytes, summarise
-from nvfp4_ddim_optimizer.cli.runtime import ExitCode
+from nvfp4_ddim_optimizer.cli.runtime import ExitCode, show_note
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -72,19 +73,25 @@ def test_generate_names_the_file_after_the_prompt(
         assert picture.size == (16, 8)
 
 
-def test_generate_tells_what_of_a_long_prompt_counted(artifact: Path, tmp_path: Path) -> None:
-    result = run(
-        "generate", "abcdefghijklmnopq", "-m", artifact, "--steps", 1, "-o", tmp_path / "x.png"
-    )
+def test_generate_tells_what_of_a_long_prompt_counted(
+    artifact: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    prompt, out = "abcdefghijklmnopq", tmp_path / "x.png"
+    with pytest.warns(PromptTruncatedWarning) as caught:
+        result = run("generate", prompt, "-m", artifact, "--steps", 1, "-o", out)
     assert result.exit_code == ExitCode.OK
-    assert "ignored: 'opq'" in result.stderr
+    show_note(caught[0].message, caught[0].category)
+    show_note("not for users", DeprecationWarning)
+    assert capsys.readouterr().err == (
+        "note: only the first 16 tokens of the prompt count; ignored: 'opq'\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         (["--preset", "best"], "best"),
-        (["--steps", "1001"], "1001"),
+        (["--steps", "1001"], "--steps"),
         (["--size", "big"], "WIDTHxHEIGHT"),
         (["--size", "15"], "multiple of 2"),
         (["-o", "cat.bmp"], ".webp"),
