@@ -82,7 +82,7 @@ class Invocation:
         }
         painted = await self._service.paint(plan, self._job_id, self._client_gone)
         result = await self._encode(painted, plan, image_format, provenance)
-        self._fields |= result.timings.model_dump(mode="json")
+        self._fields |= {name: round(value, 3) for name, value in result.timings}
         if not is_bare:
             return Response(result.model_dump_json(), media_type="application/json")
         return Response(

@@ -99,5 +99,8 @@ def _prepare_process() -> None:
     tune_allocator()
     # A container may own fewer processors than it sees; more threads than those fight each other.
     os.environ.setdefault("OMP_NUM_THREADS", str(probe_machine(gpus=False).cpu_count))
+    # Advice to developers, in lines that are no JSON.
+    os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     # This warning quotes the prompt, which must not end in a log.
     warnings.filterwarnings("ignore", message="only the first .* tokens of the prompt count")

@@ -1,7 +1,6 @@
 """The container's contract, over HTTP, as SageMaker sees it."""
 
 import io
-import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -185,5 +184,4 @@ def test_logs_one_json_line_a_request_and_never_the_prompt(server: Any) -> None:
     assert (first["status"], first["job_id"], first["num_inference_steps"]) == (200, JOB, 10)
     assert first["seconds"] > 0
     assert second["status"] == 422
-    assert all(json.loads(line) for line in server.log)
     assert "zebra" not in "\n".join(server.log)
