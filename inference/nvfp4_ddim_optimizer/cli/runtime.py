@@ -41,7 +41,6 @@ __all__ = [
     "out",
     "prepare_process",
     "progress_bar",
-    "show_note",
     "waiting",
 ]
 
@@ -94,10 +93,10 @@ def prepare_process(*, debug: bool) -> None:
         os.environ.setdefault("TQDM_DISABLE", "1")
         os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-        warnings.showwarning = show_note
+        warnings.showwarning = lambda message, category, *_, **__: _show_note(message, category)
 
 
-def show_note(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def _show_note(message: Warning | str, category: type[Warning]) -> None:
     """Show warnings that are meant for users on one line; others are for --debug."""
     if issubclass(category, UserWarning) and category.__module__.startswith("nvfp4_ddim"):
         err.print(f"[yellow]note:[/] {escape(str(message))}", highlight=False, soft_wrap=True)
