@@ -41,6 +41,11 @@ class Cdn(Construct):
     ) -> None:
         """Define the distribution."""
         super().__init__(scope, construct_id)
+        cdk.Annotations.of(cdk.Stack.of(self)).acknowledge_warning(
+            "@aws-cdk/aws-cloudfront-origins:wildcardKeyPolicyForOac",
+            "Naming the distribution in the key's policy would be a cycle; the policy lets the "
+            "distributions of this account decrypt, and each bucket's policy names the one.",
+        )
         headers = _security_headers(self, config)
         self.distribution = cloudfront.Distribution(
             self,
@@ -54,7 +59,10 @@ class Cdn(Construct):
             },
             price_class=cloudfront.PriceClass[f"PRICE_CLASS_{config.price_class}"],
             http_version=cloudfront.HttpVersion.HTTP2_AND_3,
-            minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021,
+            # CloudFront's own certificate comes with a policy that can't be chosen.
+            minimum_protocol_version=cloudfront.SecurityPolicyProtocol.TLS_V1_2_2021
+            if config.domain
+            else None,
             log_bucket=logs,
             log_file_prefix="cdn/",
             domain_names=[config.domain.name] if config.domain else None,
