@@ -31,7 +31,10 @@ def save_weights(module: nn.Module, path: Path) -> None:
         narrow = tensor.is_floating_point() and name not in packed
         stored = tensor.to(torch.bfloat16) if narrow else tensor
         tensors[name] = stored.detach().cpu().contiguous()
+    path.touch()
+    mode = path.stat().st_mode
     save_file(tensors, path, metadata=_metadata(layers))
+    path.chmod(mode)  # safetensors leaves files that only their owner may read
 
 
 def load_weights(module: nn.Module, path: Path, compute_dtype: torch.dtype) -> None:

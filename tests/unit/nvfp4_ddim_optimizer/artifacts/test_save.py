@@ -108,6 +108,11 @@ def test_the_bytes_depend_on_the_model_alone(
     assert [path for path in first if first[path] != again.get(path)] == []
 
 
+def test_weights_may_be_read_by_whoever_may_read_the_rest(saved: Callable[[str], Path]) -> None:
+    modes = {path.stat().st_mode for path in saved("sd1").rglob("*") if path.is_file()}
+    assert len(modes) == 1
+
+
 def test_nothing_tells_about_this_machine(
     saved: Callable[[str], Path], quantised_pipeline: Quantised, save: Save, tmp_path: Path
 ) -> None:
