@@ -13,9 +13,10 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from moto.cloudformation import models, parsing
+from moto.cloudformation import models, parsing, responses, utils
 
 from ..errors import LocalCloudError, UnsupportedResourceError
+from ..settings import LOOPBACK
 from .ordering import creation_order
 
 __all__ = ["install_engine"]
@@ -47,8 +48,10 @@ def install_engine(on_change: Callable[[], None]) -> None:
             on_change()
 
     parsing.resource_class_from_type = _resource_class
+    responses.get_stack_from_s3_url = _template_from_url
     models.Stack.parse_template = staticmethod(_parse_template)
     models.Stack.create_resources = _create_resources
+    models.Stack.stack_resources = property(_existing_resources)
     models.ChangeSet._parse_template = _parse_change_set
     models.CloudFormationBackend.execute_change_set = execute
     models.CloudFormationBackend.delete_stack = delete
@@ -66,6 +69,13 @@ def _resource_class(resource_type: str) -> Any:
     return known[resource_type]
 
 
+def _template_from_url(template_url: str, account_id: str, partition: str) -> str:
+    # moto takes the host's first label for the bucket, unless the host is "localhost".
+    url = template_url.replace(f"://{LOOPBACK}", "://localhost")
+    template: str = utils.get_stack_from_s3_url(url, account_id=account_id, partition=partition)
+    return template
+
+
 def _parse_template(template: Any) -> dict[str, Any]:
     # CDK writes JSON, which moto would read with the many times slower YAML parser.
     if isinstance(template, str) and template.lstrip().startswith("{"):
@@ -77,6 +87,13 @@ def _parse_template(template: Any) -> dict[str, Any]:
 
 def _parse_change_set(change_set: Any) -> None:
     change_set.template_dict = _parse_template(change_set.template)
+
+
+def _existing_resources(stack: Any) -> list[Any]:
+    # moto's map makes a resource when it is looked at; a description must make nothing.
+    parsed = stack.resource_map._parsed_resources
+    names = list(stack.resource_map._resource_json_map)
+    return [parsed[name] for name in names if name in parsed]
 
 
 def _create_resources(stack: Any) -> None:

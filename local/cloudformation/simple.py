@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from ..settings import ACCOUNT_ID, REGION
 from .adapter import ApiAdapter, Properties, Provisioned, ResourceAdapter, ResourceRequest
-from .values import without_transport_denial
+from .values import as_bool, without_transport_denial
 
 __all__ = ["simple_adapters"]
 
@@ -21,6 +21,40 @@ class CdkMetadata(ResourceAdapter):
 
     def delete(self, current: Provisioned, request: ResourceRequest) -> None:
         """Nothing exists behind this type."""
+
+
+class EncryptionKey(ApiAdapter):
+    """KMS keys; moto's own adapter misreads CloudFormation's tags."""
+
+    types: ClassVar = ("AWS::KMS::Key",)
+
+    def create(self, request: ResourceRequest) -> Provisioned:
+        """Make the key."""
+        client, properties = self._client("kms"), request.properties
+        key = client.create_key(
+            Description=properties.get("Description", ""),
+            Policy=json.dumps(properties["KeyPolicy"]),
+            KeyUsage=properties.get("KeyUsage", "ENCRYPT_DECRYPT"),
+        )["KeyMetadata"]
+        if as_bool(properties.get("EnableKeyRotation", False)):
+            client.enable_key_rotation(KeyId=key["KeyId"])
+        return Provisioned(key["KeyId"], {"Arn": key["Arn"], "KeyId": key["KeyId"]})
+
+    def update(
+        self, current: Provisioned, previous: ResourceRequest, request: ResourceRequest
+    ) -> Provisioned:
+        """Change the policy; what is encrypted with the key must stay readable."""
+        policy = json.dumps(request.properties["KeyPolicy"])
+        self._client("kms").put_key_policy(
+            KeyId=current.physical_id, PolicyName="default", Policy=policy
+        )
+        return current
+
+    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
+        """Schedule the deletion, which is all that KMS offers."""
+        self._client("kms").schedule_key_deletion(
+            KeyId=current.physical_id, PendingWindowInDays=7
+        )
 
 
 class BucketPolicy(ApiAdapter):
@@ -200,6 +234,7 @@ class AutoDeleteObjects(ApiAdapter):
 def simple_adapters(aws_url: str) -> list[ResourceAdapter]:
     """All adapters of this file."""
     classes = (
-        BucketPolicy, QueuePolicy, TopicPolicy, Subscription, Secret, Alarm, AutoDeleteObjects,
+        EncryptionKey, BucketPolicy, QueuePolicy, TopicPolicy, Subscription, Secret, Alarm,
+        AutoDeleteObjects,
     )  # fmt: skip
     return [CdkMetadata(), *(each(aws_url) for each in classes)]

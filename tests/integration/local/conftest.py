@@ -96,6 +96,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     )
     running = start_cloud(settings)
     made = Cloud(settings, running.pid)
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole"}
+    trust["Principal"] = {"Service": "lambda.amazonaws.com"}
+    made.client("iam").create_role(
+        RoleName="functions",
+        AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
     s3 = made.client("s3")
     s3.create_bucket(Bucket=ASSETS)
     package = io.BytesIO()
@@ -118,7 +124,7 @@ def function_resource() -> Callable[..., dict[str, Any]]:
             "Properties": {
                 "Runtime": "python3.11",
                 "Handler": f"functions.{handler}",
-                "Role": "arn:aws:iam::123456789012:role/none",
+                "Role": "arn:aws:iam::123456789012:role/functions",
                 "Timeout": timeout,
                 "Code": {"S3Bucket": ASSETS, "S3Key": "functions.zip"},
                 "Environment": {"Variables": environment},
