@@ -71,8 +71,9 @@ def layer_table(entries: Iterable[LayerEntry], *, every_layer: bool = False) -> 
                 format_bytes(_packed_bytes(entry)),
             )
         return table
-    table = Table("Component", "Layers", "Weights", "Bits/weight", "Size", "SQNR dB", box=None)
-    table.add_column("Worst layer", overflow="fold")
+    table = Table(
+        "Component", "Layers", "Weights", "Bits/weight", "Size", "SQNR dB", "Worst dB", box=None
+    )
     for summary in summarise(entries):
         table.add_row(
             summary.component,
@@ -81,7 +82,7 @@ def layer_table(entries: Iterable[LayerEntry], *, every_layer: bool = False) -> 
             f"{summary.bits_per_weight:.3f}",
             format_bytes(summary.packed_bytes),
             f"{summary.sqnr_db:.2f}",
-            f"{summary.worst.name} ({summary.worst.sqnr_db:.2f})",
+            f"{summary.worst.sqnr_db:.2f}",
         )
     return table
 
