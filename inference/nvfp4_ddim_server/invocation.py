@@ -18,11 +18,11 @@ from nvfp4_ddim_contracts import (
     Timings,
 )
 from nvfp4_ddim_contracts.keys import job_id_from_attributes
+from nvfp4_ddim_optimizer.encoding import encode_image
 from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from .encoding import encode_image
 from .errors import BodyTooLargeError, InvalidFieldsError, MalformedBodyError
 from .negotiation import check_content_type, choose_representation
 from .planning import Plan

@@ -1,12 +1,12 @@
 """Pictures to files that carry where they came from."""
 
+import os
 from pathlib import Path
 
 from nvfp4_ddim_contracts import ImageFormat, Provenance
-from PIL.ExifTags import Base
-from PIL.Image import Exif, Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.Image import Image
 
+from nvfp4_ddim_optimizer.encoding import encode_image
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 __all__ = ["image_format_of", "save_image"]
@@ -28,28 +28,18 @@ def image_format_of(path: Path) -> ImageFormat:
 
 
 def save_image(image: Image, path: Path, provenance: Provenance) -> None:
-    """Write a picture; its folder is made if it is missing.
+    """Write a picture, whole or not at all; its folder is made if it is missing.
 
     Args:
         image: RGB.
         path: Ends in .png, .webp, .jpg or .jpeg.
-        provenance: Goes, as JSON, into PNG's text chunk `Description`, or the Exif tag
-            `ImageDescription` of the others. The prompt does not: a picture that is passed on
-            should not tell what its maker typed.
+        provenance: Goes into the file; see `encode_image`.
 
     Raises:
         InvalidInputError: The name asks for an encoding that is not supported.
     """
-    image_format = image_format_of(path)
-    software = f"nvfp4-ddim-optimizer {provenance.library_version}"
+    encoded = encode_image(image, image_format_of(path), provenance)
     path.parent.mkdir(parents=True, exist_ok=True)
-    if image_format is ImageFormat.PNG:
-        text = PngInfo()
-        text.add_text("Software", software)
-        text.add_text("Description", provenance.model_dump_json())
-        image.save(path, "PNG", pnginfo=text)
-        return
-    exif = Exif()
-    exif[Base.Software] = software
-    exif[Base.ImageDescription] = provenance.model_dump_json()
-    image.save(path, image_format.name, quality=95, exif=exif)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished.write_bytes(encoded)
+    unfinished.replace(path)

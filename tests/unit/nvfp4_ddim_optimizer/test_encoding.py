@@ -2,7 +2,7 @@ import io
 
 import pytest
 from nvfp4_ddim_contracts import ImageFormat, Preset, Provenance
-from nvfp4_ddim_server.encoding import encode_image
+from nvfp4_ddim_optimizer.encoding import encode_image
 from PIL import Image
 
 PROVENANCE = Provenance(
