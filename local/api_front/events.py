@@ -54,7 +54,8 @@ def proxy_event(
                 "apiKey": None,
                 "apiKeyId": None,
             },
-            "path": f"/{api.stage}{request.path}",
+            # As behind a custom domain name, whose paths don't begin with the stage.
+            "path": request.path,
             "protocol": "HTTP/1.1",
             "requestId": request_id,
             "requestTime": now.strftime("%d/%b/%Y:%H:%M:%S +0000"),
