@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-
 from nvfp4_ddim_contracts import GenerationRequest, Preset
 from nvfp4_ddim_contracts.generation import MAX_SEED, MAX_STEPS
 from pydantic import ValidationError
+from rich.console import Console
 
 from .errors import JobError, LocalCloudError
 from .lifecycle import find_cloud, start_cloud, stop_cloud
@@ -79,7 +78,7 @@ def serve() -> None:
 
 
 @app.command()
-def demo(
+def demo(  # noqa: PLR0917 - typer makes options of them
     prompt: Annotated[str, typer.Option(help="What to draw.")] = "a slice of watermelon",
     preset: Annotated[Preset, typer.Option(help="Time for quality.")] = Preset.BALANCED,
     steps: Annotated[
@@ -87,7 +86,9 @@ def demo(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=MAX_SEED, help="Else random.")] = None,
     out: Annotated[Path | None, typer.Option(help="Picture's file; else out/<prompt>.png.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON document, for programs.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON document, for programs.")
+    ] = False,
 ) -> None:
     """Deploy, submit a prompt over HTTP, follow its progress and save the picture."""
     from .demo import run_demo

@@ -11,7 +11,8 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from ..settings import ACCOUNT_ID
+from local.settings import ACCOUNT_ID
+
 from .model import Api
 from .refusals import Refusal
 
@@ -21,12 +22,13 @@ __all__ = ["proxy_event", "proxy_response"]
 def proxy_event(
     api: Api,
     request: Request,
+    *,
     resource_path: str,
     path_parameters: dict[str, str],
     request_id: str,
-    body: bytes,
 ) -> dict[str, Any]:
     """The event of one request, without what an authoriser adds."""
+    body = request.get_data()
     is_binary = _is_binary(api, request.headers.get("Content-Type", ""))
     text = base64.b64encode(body).decode() if is_binary else body.decode(errors="replace")
     headers, multi_headers = _headers(request)
@@ -77,7 +79,7 @@ def _headers(request: Request) -> tuple[dict[str, str], dict[str, list[str]]]:
 
 
 def _is_binary(api: Api, media_types: str) -> bool:
-    first = media_types.split(",")[0].split(";")[0].strip().lower()
+    first = media_types.split(",", maxsplit=1)[0].split(";", maxsplit=1)[0].strip().lower()
     return bool(first) and any(
         fnmatch.fnmatchcase(first, pattern.lower()) for pattern in api.binary_media_types
     )

@@ -11,9 +11,10 @@ from typing import Any
 
 from werkzeug.wrappers import Request, Response
 
-from ..clients import local_client
-from ..errors import FunctionNotRunnableError
-from ..settings import ACCOUNT_ID, REGION
+from local.clients import local_client
+from local.errors import FunctionNotRunnableError
+from local.settings import ACCOUNT_ID, REGION
+
 from .authorization import Authorizations, Invoker
 from .events import proxy_event, proxy_response
 from .model import Api, Method, function_arn, read_api
@@ -91,12 +92,21 @@ class ApiFront:
             raise Refusal("MISSING_AUTHENTICATION_TOKEN")
         if (request.content_length or 0) > _MAX_BODY_BYTES:
             raise Refusal("REQUEST_TOO_LARGE")
-        body = request.get_data()
-        event = proxy_event(api, request, resource.path, parameters, request_id, body)
+        event = proxy_event(
+            api,
+            request,
+            resource_path=resource.path,
+            path_parameters=parameters,
+            request_id=request_id,
+        )
         key = self._authorize(api, method, event)
         self._admit(api, method, event, key)
         validate(
-            method, headers=request.headers, query=request.args, path=parameters, body=body
+            method,
+            headers=request.headers,
+            query=request.args,
+            path=parameters,
+            body=request.get_data(),
         )
         return self._integrate(api, method, event, request.headers.get("Accept", ""))
 
@@ -131,9 +141,7 @@ class ApiFront:
         key_id = self._meter.admit(api, value)
         event["requestContext"]["identity"] |= {"apiKey": value, "apiKeyId": key_id}
 
-    def _integrate(
-        self, api: Api, method: Method, event: dict[str, Any], accept: str
-    ) -> Response:
+    def _integrate(self, api: Api, method: Method, event: dict[str, Any], accept: str) -> Response:
         integration = method.integration
         kind = integration.get("type")
         if kind == "MOCK":
@@ -161,7 +169,9 @@ def _mock_response(integration: dict[str, Any]) -> Response:
     match = re.search(r"statusCode\W+(\d{3})", templates.get("application/json", ""))
     status = match.group(1) if match else "200"
     answers = integration.get("integrationResponses") or {}
-    answer = answers.get(status) or next(iter(answers.values()), {"statusCode": status})
+    answer: dict[str, Any] = answers.get(status) or next(
+        iter(answers.values()), {"statusCode": status}
+    )
     response = Response(status=int(answer["statusCode"]))
     for name, value in (answer.get("responseParameters") or {}).items():
         header = name.removeprefix("method.response.header.")

@@ -1,9 +1,11 @@
 """Request validators: required parameters and JSON schemas of bodies."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from jsonschema import Draft4Validator
+from jsonschema import Draft4Validator  # type: ignore[import-untyped]
+from werkzeug.datastructures import Headers
 
 from .model import Method
 from .refusals import Refusal
@@ -14,7 +16,7 @@ __all__ = ["validate"]
 def validate(
     method: Method,
     *,
-    headers: Mapping[str, str],
+    headers: Headers,
     query: Mapping[str, str],
     path: Mapping[str, str],
     body: bytes,
@@ -25,11 +27,15 @@ def validate(
         Refusal: A required parameter is missing, or the body does not fit its model.
     """
     if method.validates_parameters:
-        sources = {"header": headers, "querystring": query, "path": path}
+        sources: dict[str, Callable[[str], Any]] = {
+            "header": headers.get,
+            "querystring": query.get,
+            "path": path.get,
+        }
         missing = []
         for parameter in method.required_parameters:
             _, _, kind, name = parameter.split(".", 3)
-            if not sources[kind].get(name):
+            if not sources[kind](name):
                 missing.append(name)
         if missing:
             raise Refusal(
@@ -41,7 +47,7 @@ def validate(
 
 
 def _validate_body(method: Method, content_type: str, body: bytes) -> None:
-    media_type = content_type.split(";")[0].strip().lower()
+    media_type = content_type.split(";", maxsplit=1)[0].strip().lower()
     schema = method.body_schemas.get(media_type)
     if schema is None:  # API Gateway validates the content types that have a model
         return

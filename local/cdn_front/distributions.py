@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ProvisioningError
+from local.errors import ProvisioningError
 
 __all__ = ["Behavior", "Distribution", "DistributionRegistry"]
 

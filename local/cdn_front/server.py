@@ -10,7 +10,8 @@ from xml.sax.saxutils import escape
 from botocore.exceptions import ClientError
 from werkzeug.wrappers import Request, Response
 
-from ..clients import local_client
+from local.clients import local_client
+
 from .distributions import Behavior, Distribution, DistributionRegistry
 from .headers import policy_headers
 from .signatures import SIGNING_PARAMETERS, refusal

@@ -8,10 +8,17 @@ from typing import Any, ClassVar
 from moto.cloudformation import parsing
 from moto.core.common_models import CloudFormationModel
 
-from ..clients import local_client
-from ..errors import ProvisioningError
+from local.clients import local_client
+from local.errors import ProvisioningError
 
-__all__ = ["ApiAdapter", "Properties", "Provisioned", "ResourceAdapter", "ResourceRequest", "register_adapters"]
+__all__ = [
+    "ApiAdapter",
+    "Properties",
+    "Provisioned",
+    "ResourceAdapter",
+    "ResourceRequest",
+    "register_adapters",
+]
 
 Properties = dict[str, Any]
 

@@ -3,7 +3,8 @@
 import json
 from typing import Any, ClassVar
 
-from ..errors import ProvisioningError
+from local.errors import ProvisioningError
+
 from .adapter import ApiAdapter, Properties, Provisioned, ResourceAdapter, ResourceRequest
 from .values import as_bool, lower_first, present
 
@@ -316,9 +317,7 @@ class ApiKey(_Gateway):
         key = self._api.create_api_key(
             name=request.name,
             enabled=as_bool(properties.get("Enabled", False)),
-            **present(
-                value=properties.get("Value"), description=properties.get("Description")
-            ),
+            **present(value=properties.get("Value"), description=properties.get("Description")),
         )
         return Provisioned(key["id"], {"APIKeyId": key["id"]})
 

@@ -3,8 +3,9 @@
 import uuid
 from typing import Any, ClassVar
 
-from ..cdn_front.distributions import Distribution, DistributionRegistry
-from ..errors import ProvisioningError
+from local.cdn_front.distributions import Distribution, DistributionRegistry
+from local.errors import ProvisioningError
+
 from .adapter import ApiAdapter, Provisioned, ResourceAdapter, ResourceRequest
 
 __all__ = ["cloudfront_adapters"]

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 from werkzeug.wrappers import Request, Response
 
-from ..errors import ProvisioningError
-from ..settings import LOOPBACK
-from ..supervisor.http_servers import LoopbackServer
+from local.errors import ProvisioningError
+from local.settings import LOOPBACK
+from local.supervisor.http_servers import LoopbackServer
+
 from .adapter import Properties, Provisioned, ResourceAdapter, ResourceRequest
 
 __all__ = ["CustomResource", "FunctionInvoker", "ResponseInbox"]

@@ -15,8 +15,9 @@ from typing import Any
 
 from moto.cloudformation import models, parsing, responses, utils
 
-from ..errors import LocalCloudError, UnsupportedResourceError
-from ..settings import LOOPBACK
+from local.errors import LocalCloudError, UnsupportedResourceError
+from local.settings import LOOPBACK
+
 from .ordering import creation_order
 
 __all__ = ["install_engine"]
@@ -81,8 +82,8 @@ def _parse_template(template: Any) -> dict[str, Any]:
     if isinstance(template, str) and template.lstrip().startswith("{"):
         parsed: dict[str, Any] = json.loads(template)
         return parsed
-    parsed = models.yaml.safe_load(template)
-    return parsed
+    loaded: dict[str, Any] = models.yaml.safe_load(template)
+    return loaded
 
 
 def _parse_change_set(change_set: Any) -> None:
@@ -162,9 +163,7 @@ class _Execution:
         """Create or update one resource; whether it was created."""
         parsed = self._map._parsed_resources
         resolved = _resolved(self._map)
-        properties = copy.deepcopy(
-            parsing.clean_json(resource.get("Properties", {}), self._map)
-        )
+        properties = copy.deepcopy(parsing.clean_json(resource.get("Properties", {}), self._map))
         if logical_id not in parsed:
             self._event(logical_id, resource, "CREATE_IN_PROGRESS")
             try:
@@ -204,9 +203,7 @@ class _Execution:
             if logical_id not in resources and logical_id in self._map._parsed_resources:
                 _delete_one(self._stack, logical_id, self._old[logical_id])
 
-    def _roll_back(
-        self, created: list[str], resources: dict[str, Any], error: Exception
-    ) -> None:
+    def _roll_back(self, created: list[str], resources: dict[str, Any], error: Exception) -> None:
         _LOGGER.error("%s failed: %s", self._stack.name, error, exc_info=not _expected(error))
         prefix = "" if self._kind == "CREATE" else "UPDATE_"
         self._stack._add_stack_event(

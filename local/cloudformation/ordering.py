@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from ..errors import ProvisioningError
+from local.errors import ProvisioningError
 
 __all__ = ["creation_order", "references"]
 

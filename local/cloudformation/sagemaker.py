@@ -2,7 +2,8 @@
 
 from typing import Any, ClassVar, Protocol
 
-from ..errors import ProvisioningError
+from local.errors import ProvisioningError
+
 from .adapter import ApiAdapter, Provisioned, ResourceRequest
 
 __all__ = ["EndpointAdapter", "EndpointRunner"]

@@ -3,7 +3,8 @@
 import json
 from typing import Any, ClassVar
 
-from ..settings import ACCOUNT_ID, REGION
+from local.settings import ACCOUNT_ID, REGION
+
 from .adapter import ApiAdapter, Properties, Provisioned, ResourceAdapter, ResourceRequest
 from .values import as_bool, without_transport_denial
 
@@ -52,9 +53,7 @@ class EncryptionKey(ApiAdapter):
 
     def delete(self, current: Provisioned, request: ResourceRequest) -> None:
         """Schedule the deletion, which is all that KMS offers."""
-        self._client("kms").schedule_key_deletion(
-            KeyId=current.physical_id, PendingWindowInDays=7
-        )
+        self._client("kms").schedule_key_deletion(KeyId=current.physical_id, PendingWindowInDays=7)
 
 
 class BucketPolicy(ApiAdapter):
@@ -92,9 +91,7 @@ class QueuePolicy(ApiAdapter):
 
     def _set(self, queues: list[str], policy: str) -> None:
         for queue in queues:
-            self._client("sqs").set_queue_attributes(
-                QueueUrl=queue, Attributes={"Policy": policy}
-            )
+            self._client("sqs").set_queue_attributes(QueueUrl=queue, Attributes={"Policy": policy})
 
 
 class TopicPolicy(ApiAdapter):

@@ -8,8 +8,9 @@ from moto.awslambda.models import LambdaBackend, lambda_backends
 from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
 
-from ..lambda_runtime import MotoFunctions
-from ..settings import ACCOUNT_ID, REGION
+from local.lambda_runtime import MotoFunctions
+from local.settings import ACCOUNT_ID, REGION
+
 from .mapping import Mapping
 from .queues import QueuePoller
 from .schedules import Scheduler

@@ -7,7 +7,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..clients import local_client
+from local.clients import local_client
+
 from .filters import EventFilter
 from .mapping import Invoke, Mapping, failed_identifiers
 from .records import queue_record
@@ -46,7 +47,7 @@ class QueuePoller:
 
     def _poll(self) -> None:
         name = self._mapping.source_arn.rsplit(":", 1)[1]
-        url = None
+        url = ""
         while not self._stopping.is_set():
             self._slots.acquire()
             try:
@@ -79,9 +80,7 @@ class QueuePoller:
             handled = self._handled(messages)
             for message in messages:
                 if message["MessageId"] in handled:
-                    self._sqs.delete_message(
-                        QueueUrl=url, ReceiptHandle=message["ReceiptHandle"]
-                    )
+                    self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
         except Exception:
             _LOGGER.exception("Messages of %s could not be delivered", self._mapping.source_arn)
         finally:

@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import Any
 
-from ..settings import REGION
+from local.settings import REGION
 
 __all__ = ["queue_record", "stream_record"]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from moto.events.models import events_backends
 
-from ..errors import UnsupportedResourceError
-from ..settings import ACCOUNT_ID, REGION
+from local.errors import UnsupportedResourceError
+from local.settings import ACCOUNT_ID, REGION
 
 __all__ = ["Scheduler", "interval_seconds"]
 

@@ -11,8 +11,9 @@ from typing import Any
 
 from moto.dynamodb.models import dynamodb_backends
 
-from ..clients import local_client
-from ..settings import ACCOUNT_ID, REGION
+from local.clients import local_client
+from local.settings import ACCOUNT_ID, REGION
+
 from .filters import EventFilter
 from .mapping import Invoke, Mapping, failed_identifiers
 from .records import stream_record

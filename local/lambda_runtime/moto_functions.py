@@ -5,8 +5,9 @@ from typing import Any
 
 from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
 
-from ..errors import FunctionNotRunnableError
-from ..settings import ACCOUNT_ID, REGION
+from local.errors import FunctionNotRunnableError
+from local.settings import ACCOUNT_ID, REGION
+
 from .runtime import FunctionSpec, LambdaRuntime
 
 __all__ = ["MotoFunctions"]

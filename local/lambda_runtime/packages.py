@@ -3,13 +3,12 @@
 import hashlib
 import importlib.util
 import io
-import os
 import shutil
 import threading
 import zipfile
 from pathlib import Path
 
-from ..errors import FunctionNotRunnableError
+from local.errors import FunctionNotRunnableError
 
 __all__ = ["PackageStore"]
 
@@ -55,7 +54,7 @@ class PackageStore:
             for name in _RUNTIME_PACKAGES:
                 source = _location(name)
                 link = layer / source.name
-                if link.is_symlink() and Path(os.readlink(link)) != source:
+                if link.is_symlink() and link.readlink() != source:
                     link.unlink()
                 if not link.exists():
                     link.symlink_to(source)

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..environment import require_isolated
-from ..errors import FunctionNotRunnableError
+from local.environment import require_isolated
+from local.errors import FunctionNotRunnableError
 
 __all__ = ["Launcher", "Worker", "WorkerStart"]
 

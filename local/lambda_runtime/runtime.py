@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..environment import isolated_environment
-from ..errors import FunctionNotRunnableError
-from ..settings import REGION, LocalSettings
+from local.environment import isolated_environment
+from local.errors import FunctionNotRunnableError
+from local.settings import REGION, LocalSettings
+
 from .packages import PackageStore
 from .pool import Launcher, Worker, WorkerStart
 

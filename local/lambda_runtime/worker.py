@@ -17,17 +17,26 @@ import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from typing import Any
 
-__all__ = []
+__all__: list[str] = []
 
-_PRELOADED = ("json", "boto3", "botocore.session", "botocore.httpsession", "pydantic",
-              "aws_lambda_powertools", "aws_lambda_powertools.event_handler")
+_PRELOADED = (
+    "json",
+    "boto3",
+    "botocore.session",
+    "botocore.httpsession",
+    "pydantic",
+    "aws_lambda_powertools",
+    "aws_lambda_powertools.event_handler",
+)
 
 
 class Context:
     """The context object of AWS's Python runtime."""
 
-    def __init__(self, invocation):
+    def __init__(self, invocation: dict[str, Any]) -> None:
         self.function_name = invocation["function_name"]
         self.function_version = "$LATEST"
         self.invoked_function_arn = invocation["function_arn"]
@@ -39,16 +48,16 @@ class Context:
         self.client_context = None
         self._deadline = invocation["deadline"]
 
-    def get_remaining_time_in_millis(self):
+    def get_remaining_time_in_millis(self) -> int:
         """Milliseconds until the function is stopped."""
         return max(0, int((self._deadline - time.time()) * 1000))
 
-    def log(self, message):
+    def log(self, message: object) -> None:
         """Write to the function's log."""
         sys.stdout.write(str(message))
 
 
-def _error(error):
+def _error(error: BaseException) -> dict[str, Any]:
     return {
         "errorMessage": str(error),
         "errorType": type(error).__name__,
@@ -56,12 +65,13 @@ def _error(error):
     }
 
 
-def _load(handler):
+def _load(handler: str) -> Callable[..., Any]:
     module, _, name = handler.rpartition(".")
-    return getattr(importlib.import_module(module.replace("/", ".")), name)
+    function: Callable[..., Any] = getattr(importlib.import_module(module.replace("/", ".")), name)
+    return function
 
 
-def _serve(connection):
+def _serve(connection: socket.socket) -> None:
     stream = connection.makefile("rw", encoding="utf-8", newline="\n")
     start = json.loads(stream.readline())
     os.environ.clear()
@@ -71,7 +81,7 @@ def _serve(connection):
     os.dup2(log, 2)
     os.chdir(start["directory"])
 
-    def answer(message):
+    def answer(message: dict[str, Any]) -> None:
         stream.write(json.dumps(message) + "\n")
         stream.flush()
 
@@ -96,7 +106,7 @@ def _serve(connection):
         sys.stdout.flush()
 
 
-def main(path):
+def main(path: str) -> None:
     """Preload, then fork a worker per connection until standard input ends."""
     for name in _PRELOADED:
         with contextlib.suppress(ImportError):

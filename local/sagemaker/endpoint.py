@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ..clients import local_client
-from ..environment import isolated_environment
-from ..errors import ProvisioningError
-from ..settings import LOOPBACK, LocalSettings
-from ..supervisor.processes import ManagedProcess
+from local.clients import local_client
+from local.environment import isolated_environment
+from local.errors import ProvisioningError
+from local.settings import LOOPBACK, LocalSettings
+from local.supervisor.processes import ManagedProcess
 
 __all__ = ["Endpoint", "EndpointSpec", "EndpointStatus"]
 

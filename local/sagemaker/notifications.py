@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from ..settings import REGION
+from local.settings import REGION
 
 __all__ = ["AsyncInvocation", "Outcome", "notification"]
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ..clients import local_client
+from local.clients import local_client
+
 from .endpoint import Endpoint
 from .notifications import AsyncInvocation, Outcome, notification
 
@@ -134,7 +135,5 @@ class AsyncQueue:
         if topic is None:
             return
         included = ("ERROR" if failed else "SUCCESS") + "_NOTIFICATION_TOPIC"
-        message = notification(
-            spec.name, invocation, outcome, included in spec.include_response_in
-        )
+        message = notification(spec.name, invocation, outcome, included in spec.include_response_in)
         local_client("sns", self._aws_url).publish(TopicArn=topic, Message=json.dumps(message))

@@ -11,9 +11,10 @@ import httpx
 from moto.sagemaker.models import FakeEndpointConfig
 from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
-from ..clients import local_client
-from ..errors import ProvisioningError
-from ..settings import LocalSettings
+from local.clients import local_client
+from local.errors import ProvisioningError
+from local.settings import LocalSettings
+
 from .endpoint import Endpoint, EndpointSpec
 from .notifications import AsyncInvocation
 from .queueing import AsyncQueue, invocation_headers
@@ -127,13 +128,14 @@ def _async_invocation(spec: EndpointSpec, inference_id: str, headers: Any) -> As
     timeout = float(headers.get(f"{prefix}InvocationTimeoutSeconds", _DEFAULT_TIMEOUT_SECONDS))
     ttl = float(headers.get(f"{prefix}RequestTTLSeconds", _DEFAULT_TTL_SECONDS))
     output_id = uuid.uuid4()
+    failure_uri = spec.failure_uri or spec.output_uri or ""
     if spec.output_uri is None:
         raise ProvisioningError(f"{spec.name} has no output location.")
     return AsyncInvocation(
         inference_id=inference_id,
         input_location=headers.get(f"{prefix}InputLocation", ""),
         output_location=f"{spec.output_uri.rstrip('/')}/{output_id}.out",
-        failure_location=f"{(spec.failure_uri or spec.output_uri).rstrip('/')}/{output_id}-error.out",
+        failure_location=f"{failure_uri.rstrip('/')}/{output_id}-error.out",
         content_type=headers.get(f"{prefix}Content-Type", "application/octet-stream"),
         accept=headers.get(f"{prefix}Accept", "*/*"),
         custom_attributes=headers.get(f"{prefix}Custom-Attributes", ""),

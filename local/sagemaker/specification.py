@@ -4,7 +4,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from ..errors import ProvisioningError
+from local.errors import ProvisioningError
+
 from .endpoint import EndpointSpec
 
 __all__ = ["endpoint_spec"]

@@ -6,8 +6,8 @@ from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from ..errors import CloudStartError
-from ..settings import LOOPBACK
+from local.errors import CloudStartError
+from local.settings import LOOPBACK
 
 __all__ = ["LoopbackServer"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import psutil
 
-from ..environment import require_isolated
+from local.environment import require_isolated
 
 __all__ = ["ManagedProcess", "end_process_tree", "is_running"]
 

@@ -4,11 +4,12 @@ import json
 import os
 import time
 import urllib.request
+from typing import Any
 
 import boto3
 
 
-def echo(event, context):
+def echo(event: Any, context: Any) -> Any:
     body = {
         "event": event,
         "function": context.function_name,
@@ -21,7 +22,7 @@ def echo(event, context):
     return {"statusCode": 200, "headers": headers, "body": json.dumps(body)}
 
 
-def misbehave(event, context):
+def misbehave(event: Any, context: Any) -> Any:
     kind = event["kind"]
     if kind == "raise":
         raise ValueError("no such luck")
@@ -32,7 +33,7 @@ def misbehave(event, context):
     return {"slept": True, "pid": os.getpid()}
 
 
-def authorize(event, context):
+def authorize(event: Any, context: Any) -> Any:
     key = event["headers"].get("X-Api-Key") or event["headers"].get("x-api-key")
     if key == "nobody":
         raise Exception("Unauthorized")
@@ -46,7 +47,7 @@ def authorize(event, context):
     }
 
 
-def collect(event, context):
+def collect(event: Any, context: Any) -> Any:
     """Writes what it got to a bucket; fails where a record says so."""
     s3 = boto3.client("s3")
     failed = []
@@ -63,7 +64,7 @@ def collect(event, context):
     return {"batchItemFailures": failed}
 
 
-def custom(event, context):
+def custom(event: Any, context: Any) -> Any:
     properties = event["ResourceProperties"]
     answer = {
         "Status": "FAILED" if properties.get("Fail") == "true" else "SUCCESS",
@@ -78,7 +79,7 @@ def custom(event, context):
         boto3.client("s3").put_object(
             Bucket=properties["Bucket"], Key="deleted", Body=json.dumps(event)
         )
-    request = urllib.request.Request(
+    request = urllib.request.Request(  # noqa: S310 - CloudFormation's own URL
         event["ResponseURL"], data=json.dumps(answer).encode(), method="PUT"
     )
-    urllib.request.urlopen(request).close()
+    urllib.request.urlopen(request).close()  # noqa: S310

@@ -1,30 +1,34 @@
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
+from tests.support_local import Cloud
+
 
 @pytest.fixture(scope="module")
-def functions(cloud, function_resource):
+def functions(cloud: Cloud, function_resource: Callable[..., dict[str, Any]]) -> Any:
     resources = {
         "Echo": function_resource("echo", GREETING="hello"),
         "Misbehave": function_resource("misbehave", timeout=2),
         "Missing": function_resource("not_there"),
     }
-    stack = cloud.create_stack(
-        "functions", resources, {name: {"Ref": name} for name in resources}
-    )
+    stack = cloud.create_stack("functions", resources, {name: {"Ref": name} for name in resources})
     assert stack["StackStatus"] == "CREATE_COMPLETE"
     yield cloud.outputs("functions")
     cloud.client("cloudformation").delete_stack(StackName="functions")
 
 
-def invoke(cloud, name, payload):
+def invoke(cloud: Cloud, name: str, payload: Any) -> Any:
     answer = cloud.client("lambda").invoke(FunctionName=name, Payload=json.dumps(payload))
     return json.loads(answer["Payload"].read()), answer.get("FunctionError")
 
 
-def test_a_function_runs_in_its_own_environment_with_a_real_context(cloud, functions):
+def test_a_function_runs_in_its_own_environment_with_a_real_context(
+    cloud: Cloud, functions: dict[str, str]
+) -> None:
     payload, error = invoke(cloud, functions["Echo"], {"a": 1})
     assert error is None
     body = json.loads(payload["body"])
@@ -35,7 +39,9 @@ def test_a_function_runs_in_its_own_environment_with_a_real_context(cloud, funct
     assert body["endpoint"] == cloud.settings.aws_url
 
 
-def test_an_exception_is_reported_as_lambda_reports_it(cloud, functions):
+def test_an_exception_is_reported_as_lambda_reports_it(
+    cloud: Cloud, functions: dict[str, str]
+) -> None:
     payload, error = invoke(cloud, functions["Misbehave"], {"kind": "raise"})
     assert error == "Unhandled"
     assert payload["errorType"] == "ValueError"
@@ -43,7 +49,9 @@ def test_an_exception_is_reported_as_lambda_reports_it(cloud, functions):
     assert payload["stackTrace"]
 
 
-def test_a_dead_process_is_an_error_and_the_next_call_gets_a_new_one(cloud, functions):
+def test_a_dead_process_is_an_error_and_the_next_call_gets_a_new_one(
+    cloud: Cloud, functions: dict[str, str]
+) -> None:
     payload, error = invoke(cloud, functions["Misbehave"], {"kind": "exit"})
     assert error == "Unhandled"
     assert payload["errorType"] == "Runtime.ExitError"
@@ -52,14 +60,16 @@ def test_a_dead_process_is_an_error_and_the_next_call_gets_a_new_one(cloud, func
     assert payload["slept"]
 
 
-def test_a_timeout_stops_the_function(cloud, functions):
+def test_a_timeout_stops_the_function(cloud: Cloud, functions: dict[str, str]) -> None:
     payload, error = invoke(cloud, functions["Misbehave"], {"kind": "sleep", "seconds": 5})
     assert error == "Unhandled"
     assert "timed out after 2.00 seconds" in payload["errorMessage"]
 
 
-def test_waiting_invocations_do_not_block_each_other(cloud, functions):
-    def call(_):
+def test_waiting_invocations_do_not_block_each_other(
+    cloud: Cloud, functions: dict[str, str]
+) -> None:
+    def call(_: Any) -> Any:
         return invoke(cloud, functions["Misbehave"], {"kind": "sleep", "seconds": 1})[0]["pid"]
 
     with ThreadPoolExecutor(4) as pool:
@@ -67,7 +77,7 @@ def test_waiting_invocations_do_not_block_each_other(cloud, functions):
     assert len(set(processes)) == 4
 
 
-def test_a_handler_that_cannot_be_imported_says_so(cloud, functions):
+def test_a_handler_that_cannot_be_imported_says_so(cloud: Cloud, functions: dict[str, str]) -> None:
     payload, error = invoke(cloud, functions["Missing"], {})
     assert error == "Unhandled"
     assert payload["errorType"] == "Runtime.ImportModuleError"
