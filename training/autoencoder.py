@@ -110,8 +110,12 @@ def _fit(
     noise: float,
     encoder_trains: bool,
     generator: torch.Generator,
+    rough: Tensor | None = None,
 ) -> None:
-    """One training loop for both commands; only the decoder moves if `encoder_trains` is false."""
+    """One training loop for both commands; only the decoder moves if `encoder_trains` is false.
+
+    With rough latents [K, N, C, h, w], half of each batch is drawn from them.
+    """
     parameters = list(vae.parameters() if encoder_trains else vae.decoder.parameters())
     optimizer = torch.optim.AdamW(parameters, lr=peak_rate, betas=(0.9, 0.99), weight_decay=1e-4)
     frozen = None if encoder_trains else encode_all(vae, images)
@@ -120,6 +124,10 @@ def _fit(
         for index in _epochs(len(images), batch, generator):
             target = _to_model(images[index])
             latents = vae.encoder(target) if frozen is None else frozen[index]
+            if rough is not None:
+                half = index[: batch // 2]
+                choice = torch.randint(len(rough), half.shape, generator=generator)
+                latents = torch.cat([rough[choice, half], latents[batch // 2 :]])
             level = noise * torch.rand(batch, 1, 1, 1, generator=generator)
             noisy = latents + level * torch.randn(latents.shape, generator=generator)
             output = vae.decoder(noisy)
@@ -197,12 +205,14 @@ def finetune(
     ),
     data: Annotated[Path, typer.Option(help="npz of images")] = Path("training/data/emoji_64.npz"),
     run: Annotated[Path, typer.Option(help="output folder")] = Path("training/runs/decoder"),
+    rough: Annotated[Path | None, typer.Option(help="file from training.rough")] = None,
     peak_rate: float = 7e-4,
     batch: int = 32,
     noise: Annotated[float, typer.Option(help="highest noise put on the latents")] = 0.3,
     seed: int = 1,
 ) -> None:
     """Train the decoder alone; the encoder and so the latents stay as they are."""
+    run.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(seed)
     vae = AutoencoderTiny.from_pretrained(start).to(memory_format=torch.channels_last)
     _fit(
@@ -215,6 +225,7 @@ def finetune(
         noise=noise,
         encoder_trains=False,
         generator=torch.Generator().manual_seed(seed),
+        rough=None if rough is None else torch.load(rough, weights_only=True),
     )
     _report(vae, load_images(data), run)
     vae.save_pretrained(run / "final")

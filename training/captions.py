@@ -84,6 +84,12 @@ PEOPLE_WORDS = re.compile(
     r"\b(men|women|man|woman|person|people|male|female|boy|girl|mens|womens|hair|"
     r"red|curly|white|bald|blond|kiss|couple|family|adult|child)\b"
 )
+CATEGORY_WEIGHTS = {"Flags": 0.2, "People & Body": 0.5, "Symbols": 0.6, "Component": 0.3}
+COMMON_COUNTRIES = (
+    *("japan", "france", "germany", "italy", "united states", "canada", "brazil"),
+    *("united kingdom", "spain", "sweden", "switzerland", "ukraine", "india", "china"),
+)
+COMMON_FLAGS = frozenset(f"flag of {country}" for country in COMMON_COUNTRIES)
 RARE = 4
 
 
@@ -171,10 +177,9 @@ def sampling_weights(entries: list[Entry]) -> np.ndarray:
     sizes = Counter(groups)
     weights = np.array([sizes[group] ** -0.5 for group in groups])
     for index, entry in enumerate(entries):
-        if entry.category == "Flags":
-            weights[index] = 0.3
-        elif entry.category in ("Symbols", "People & Body"):
-            weights[index] *= 0.8
+        weights[index] *= CATEGORY_WEIGHTS.get(entry.category, 1.0)
+        if entry.phrases[0] in EXTRA_PHRASES or entry.phrases[0] in COMMON_FLAGS:
+            weights[index] = 1.5
     shares: np.ndarray = weights / weights.mean()
     return shares
 

@@ -3,9 +3,6 @@
 v-prediction (Salimans & Ho 2022, eq. for v in app. D) with the SNR weight of Hang et al. 2023 in
 its v form, 10 % empty captions for classifier-free guidance, an exponential average of the weights,
 and a learning rate that follows the wall clock, so that it has always annealed at the deadline.
-
-`--workers 2` runs two processes of one thread each that average their gradients once a step: on
-cores shared with other programs that wastes far less time than two threads meeting in every layer.
 """
 
 import random
@@ -15,8 +12,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 import typer
 from diffusers import AutoencoderTiny
 from torch import Tensor, nn
@@ -26,9 +21,10 @@ from training.autoencoder import encode_all
 from training.captions import Captioner, load_entries, sampling_weights
 from training.common import WallClock, cosine_rate, load_images, log_line, save_grid
 from training.networks import build_scheduler, build_text_encoder, build_unet
-from training.tokenizer import MAX_TOKENS
+from training.tokenizer import tokenize
+from training.workers import run_workers, share_gradients
 
-__all__ = ["TextToLatent", "sample_latents", "tokenize"]
+__all__ = ["TextToLatent", "sample_latents"]
 
 app = typer.Typer(help=__doc__)
 
@@ -64,15 +60,6 @@ class TextToLatent(nn.Module):
         """v prediction [B, C, h, w] from noisy [B, C, h, w], timesteps [B], tokens [B, L]."""
         text = self.text_encoder(tokens).last_hidden_state
         return self.unet(noisy, timesteps, text, return_dict=False)[0]  # type: ignore[no-any-return]
-
-
-def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
-    """Token ids [B, MAX_TOKENS] int64, padded and cut as StableDiffusionPipeline does it."""
-    encoded = tokenizer(
-        texts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
-    )
-    ids: Tensor = encoded["input_ids"]
-    return ids
 
 
 @torch.no_grad()
@@ -153,30 +140,17 @@ class Trainer:
         """One optimizer step and one step of the average; returns the workers' mean progress."""
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
-        progress = self._share_gradients(progress)
+        progress = share_gradients(self.model.parameters(), progress)
         nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.peak_rate * cosine_rate(progress, self.step, warmup_steps=200)
+            group["lr"] = self.peak_rate * cosine_rate(progress, self.step, warmup_steps=100)
         self.optimizer.step()
         self.step += 1
-        decay = min(0.999, (1 + self.step) / (10 + self.step))
+        decay = min(0.998, (1 + self.step) / (10 + self.step))
         pairs = zip(self.average.parameters(), self.model.parameters(), strict=True)
         averaged, current = zip(*pairs, strict=True)
         torch._foreach_lerp_(list(averaged), [p.detach() for p in current], 1 - decay)
         return progress
-
-    def _share_gradients(self, progress: float) -> float:
-        """Average gradients and progress over the workers, so that all take the same step."""
-        if not dist.is_initialized():
-            return progress
-        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
-        flat = torch.cat([*(g.flatten() for g in gradients), torch.tensor([progress])])
-        dist.all_reduce(flat)
-        flat /= dist.get_world_size()
-        pieces = flat[:-1].split([g.numel() for g in gradients])  # type: ignore[no-untyped-call]
-        for gradient, piece in zip(gradients, pieces, strict=True):
-            gradient.copy_(piece.view_as(gradient))
-        return float(flat[-1])
 
     def save(self, elapsed: float) -> None:
         """Write the resumable checkpoint; a broken write leaves the last one whole."""
@@ -199,6 +173,16 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed = state["step"], state["elapsed"]
         self.reseed(self.step)
+
+    def begin_from(self, text: Path | None, unet: Path | None) -> None:
+        """Start from a trained text encoder, and from the averaged UNet of another run."""
+        for part in (self.model, self.average):
+            if text is not None:
+                part.text_encoder.load_state_dict(torch.load(text, weights_only=True))
+            if unet is not None:
+                average = torch.load(unet, weights_only=True)["average"]
+                own = {k.removeprefix("unet."): v for k, v in average.items() if k[:5] == "unet."}
+                part.unet.load_state_dict(own)
 
     def reseed(self, seed: int) -> None:
         """Restart the streams of drawings, captions and noise."""
@@ -229,25 +213,21 @@ class Options:
     seed: int
     resume: bool
     workers: int
-    port: int
+    text: Path | None
+    unet: Path | None
 
 
 def _work(rank: int, options: Options) -> None:
     """One worker: train until the deadline; rank 0 logs, checkpoints and draws the grids."""
-    if options.workers > 1:
-        torch.set_num_threads(max(1, torch.get_num_threads() // options.workers))
-        address = f"tcp://127.0.0.1:{options.port}"
-        dist.init_process_group("gloo", address, rank=rank, world_size=options.workers)
     o = options
     trainer = Trainer(o.data, o.vae, o.tokenizer, o.run, peak_rate=o.peak_rate, seed=o.seed)
     clock = WallClock(o.until)
     if o.resume:
         trainer.resume()
         clock.start -= trainer.elapsed
+    trainer.begin_from(o.text, o.unet)
     trainer.reseed(1000 * trainer.step + 100 * o.seed + rank)
     _train(trainer, clock, o, first=rank == 0)
-    if dist.is_initialized():
-        dist.destroy_process_group()
 
 
 def _train(trainer: Trainer, clock: WallClock, options: Options, *, first: bool) -> None:
@@ -291,16 +271,15 @@ def main(
     resume: Annotated[bool, typer.Option(help="go on from the run's checkpoint")] = False,
     workers: Annotated[int, typer.Option(help="processes that share the cores")] = 2,
     port: Annotated[int, typer.Option(help="local port the workers meet at")] = 29531,
+    text: Annotated[Path | None, typer.Option(help="text encoder from training.text")] = None,
+    unet: Annotated[Path | None, typer.Option(help="checkpoint to take the UNet from")] = None,
 ) -> None:
     """Train until the deadline; checkpoint every 5 minutes, sample grid every 10."""
     run.mkdir(parents=True, exist_ok=True)
     options = Options(
-        until, data, vae, tokenizer, run, batch, peak_rate, drop, seed, resume, workers, port
+        until, data, vae, tokenizer, run, batch, peak_rate, drop, seed, resume, workers, text, unet
     )
-    if workers == 1:
-        _work(0, options)
-    else:
-        mp.spawn(_work, args=(options,), nprocs=workers)  # type: ignore[no-untyped-call]
+    run_workers(_work, options, workers, port)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,12 @@ from typing import Annotated
 
 import typer
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from torch import Tensor
 from transformers import CLIPTokenizer
 
 from training.captions import Captioner, load_entries
 
-__all__ = ["MAX_TOKENS", "train_tokenizer"]
+__all__ = ["MAX_TOKENS", "tokenize", "train_tokenizer"]
 
 app = typer.Typer(help=__doc__)
 
@@ -65,6 +66,15 @@ def train_tokenizer(texts: list[str], folder: Path) -> CLIPTokenizer:
     )
     clip.save_pretrained(folder)
     return CLIPTokenizer.from_pretrained(folder)
+
+
+def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> Tensor:
+    """Token ids [B, MAX_TOKENS] int64, padded and cut as StableDiffusionPipeline does it."""
+    encoded = tokenizer(
+        texts, padding="max_length", max_length=MAX_TOKENS, truncation=True, return_tensors="pt"
+    )
+    ids: Tensor = encoded["input_ids"]
+    return ids
 
 
 @app.command()
