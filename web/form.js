@@ -29,6 +29,7 @@ export class RequestForm {
     });
     byId("roll").addEventListener("click", () => this.keepSeed(randomSeed()));
     this.#showPresetSteps();
+    this.setBusy(false);
   }
 
   /** The request as typed. What was left empty is left out, so that the service's default holds. */

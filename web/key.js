@@ -22,6 +22,8 @@ export class KeyPanel {
       onKey();
     });
     byId("key-change").addEventListener("click", () => this.ask(""));
+    // index.html has it disabled: a key sent before this script runs would be lost.
+    byId("key-use").disabled = false;
   }
 
   get key() {

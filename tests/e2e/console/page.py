@@ -23,6 +23,7 @@ class Page:
     def open(self, key: str | None) -> None:
         """Loads the page and, unless `key` is None, signs in."""
         self.browser.get(self.url)
+        self.until(lambda: self.find("#submit").is_enabled())
         if key is not None:
             self.find("#api-key").send_keys(key, Keys.ENTER)
             self.until(

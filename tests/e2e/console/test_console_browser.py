@@ -1,18 +1,18 @@
 """The whole path as a person sees it: the deployed console, the deployed API, the real model."""
 
 import re
-from typing import Any
 
 import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 
+from local.deploy import Deployment
 from tests.e2e.console.conftest import Resize
 from tests.e2e.console.page import Page
 
 pytestmark = pytest.mark.e2e
 
-WAIT_SECONDS = 120
+WAIT_SECONDS = 240
 # Standard deviation of the picture's grey values, 0 to 255; a blank picture has none.
 GREY_DEVIATION = """
 const image = document.querySelector("figure img");
@@ -30,11 +30,11 @@ return Math.sqrt(greys.reduce((sum, grey) => sum + (grey - mean) ** 2, 0) / grey
 
 
 @pytest.fixture
-def page(browser: WebDriver, resize: Resize, deployment: Any) -> Page:
+def page(browser: WebDriver, resize: Resize, deployment: Deployment) -> Page:
     return Page(browser, deployment.console_url, WAIT_SECONDS)
 
 
-def test_a_person_types_a_prompt_and_sees_a_picture(page: Page, deployment: Any) -> None:
+def test_a_person_types_a_prompt_and_sees_a_picture(page: Page, deployment: Deployment) -> None:
     page.open(deployment.api_key)
     page.until_text("#key-status", "accepted")
     page.until(lambda: len(page.browser.find_elements(By.CSS_SELECTOR, "#model option")) > 1)
@@ -61,7 +61,7 @@ def test_a_person_types_a_prompt_and_sees_a_picture(page: Page, deployment: Any)
     assert page.find("#seed").get_property("value") == "7"
 
 
-def test_a_person_cancels_a_long_job(page: Page, deployment: Any) -> None:
+def test_a_person_cancels_a_long_job(page: Page, deployment: Deployment) -> None:
     page.open(deployment.api_key)
     page.set("#steps", "1000")
     page.submit("blue butterfly")
@@ -71,11 +71,11 @@ def test_a_person_cancels_a_long_job(page: Page, deployment: Any) -> None:
     assert page.find("#submit").is_enabled()
 
 
-def test_a_reload_in_the_middle_loses_nothing(page: Page, deployment: Any) -> None:
+def test_a_reload_in_the_middle_loses_nothing(page: Page, deployment: Deployment) -> None:
     page.open(deployment.api_key)
-    page.set("#steps", "100")
+    page.set("#steps", "40")
     page.submit("green tree")
-    page.until_text("#step", "of 100")
+    page.until_text("#step", "of 40")
     page.browser.refresh()
     assert page.until_picture().get_attribute("alt") == "green tree"
 
