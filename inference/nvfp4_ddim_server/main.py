@@ -99,6 +99,9 @@ def _prepare_process() -> None:
     tune_allocator()
     # A container may own fewer processors than it sees; more threads than those fight each other.
     os.environ.setdefault("OMP_NUM_THREADS", str(probe_machine(gpus=False).cpu_count))
+    # Threads that spin while they wait for each other starve on a machine that has other work, too:
+    # two of them on two busy processors took 50 times as long as one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # Advice to developers, in lines that are no JSON.
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
