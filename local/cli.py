@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from .errors import JobError, LocalCloudError
-from .lifecycle import find_cloud, start_cloud, stop_cloud
+from .lifecycle import find_cloud, stop_cloud
 from .settings import LocalSettings
 
 __all__ = ["main"]
@@ -33,9 +33,7 @@ def up() -> None:
     """Start the cloud (or find it running) and deploy the app into it."""
     from .deploy import deploy
 
-    settings = LocalSettings.from_environment()
-    start_cloud(settings)
-    deployment = deploy(settings, report=_report)
+    deployment = deploy(LocalSettings.from_environment(), report=_report)
     console = Console()
     console.print(f"API      {deployment.api_url}")
     console.print(f"Console  {deployment.console_url}")

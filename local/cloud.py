@@ -9,7 +9,7 @@ from logging.handlers import RotatingFileHandler
 
 from .api_front import ApiFront
 from .cdn_front import DistributionRegistry, create_cdn_app
-from .cloudformation import install_engine, register_adapters
+from .cloudformation import install_bucket_deletion, install_engine, register_adapters
 from .cloudformation.api_gateway import api_gateway_adapters
 from .cloudformation.cloudfront import cloudfront_adapters
 from .cloudformation.custom_resources import CustomResource, ResponseInbox
@@ -49,6 +49,7 @@ class LocalCloud:
         self._inbox = ResponseInbox()
         front = ApiFront(functions.invoke, settings.aws_url)
         install_engine(on_change=front.invalidate)
+        install_bucket_deletion()
         register_adapters(
             [
                 *simple_adapters(settings.aws_url),

@@ -13,7 +13,6 @@ from rich.table import Table
 
 from .deploy import Deployment, deploy
 from .jobs_client import JobsClient
-from .lifecycle import start_cloud
 from .settings import LocalSettings
 
 __all__ = ["DemoSummary", "picture_path", "run_demo"]
@@ -48,13 +47,9 @@ def run_demo(
         LocalCloudError: A part failed; the message says which.
     """
     began = time.monotonic()
-    seconds: dict[str, float] = {}
     with console.status("Starting the local cloud") as status:
-        cloud = start_cloud(settings)
-        if cloud.was_started:
-            seconds["start the cloud"] = time.monotonic() - began
         deployment = deploy(settings, report=status.update)
-    seconds |= deployment.seconds
+    seconds = dict(deployment.seconds)
     job, picture, times = _generate(deployment, request, console)
     seconds |= times
     path = out or picture_path(request)

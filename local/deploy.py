@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from .cdk import CdkCli
 from .clients import local_client
 from .errors import DeployError
-from .lifecycle import require_cloud
+from .lifecycle import RunningCloud, require_cloud, start_cloud
 from .settings import STAGE, LocalSettings
 from .sources import source_fingerprint
 
@@ -36,30 +36,29 @@ class Deployment:
 
 
 def deploy(settings: LocalSettings, report: Report) -> Deployment:
-    """Deploy what changed since the last time; nothing where nothing did.
+    """Start the cloud if it does not run, and deploy what changed; nothing where nothing did.
 
     Raises:
-        CloudNotRunningError: There is no cloud to deploy into.
+        CloudStartError: The cloud did not come up.
         DeployError: The CDK CLI failed.
     """
-    cloud = require_cloud(settings)
     cli = CdkCli(settings)
     fingerprint = source_fingerprint(settings.project_directory, str(settings.port_base))
     marker = settings.state_directory / "deployed.json"
-    wanted = {"cloud": cloud.pid, "fingerprint": fingerprint}
-    seconds: dict[str, float] = {}
-    if _read(marker) != wanted or not _is_deployed(settings):
-        with ThreadPoolExecutor(2) as pool:
-            # Neither needs the other, and synthesis is what takes the time.
-            synthesis = pool.submit(_synth, settings, cli, fingerprint, report)
-            bootstrap = pool.submit(_bootstrap, settings, cli, report)
-            seconds |= bootstrap.result()
-            seconds |= synthesis.result()
-        report("Deploying with the CDK CLI")
-        started = time.monotonic()
-        cli.deploy()
-        seconds["deploy"] = time.monotonic() - started
-        marker.write_text(json.dumps(wanted))
+    with ThreadPoolExecutor(1) as pool:
+        # Synthesis takes the time, and needs no cloud.
+        synthesis = pool.submit(_synth, settings, cli, fingerprint, report)
+        cloud, seconds = _start(settings, report)
+        wanted = {"cloud": cloud.pid, "fingerprint": fingerprint}
+        if _read(marker) == wanted and _is_deployed(settings):
+            return _deployment(settings, seconds)
+        seconds |= _bootstrap(settings, cli, report)
+        seconds |= synthesis.result()
+    report("Deploying with the CDK CLI")
+    started = time.monotonic()
+    cli.deploy()
+    seconds["deploy"] = time.monotonic() - started
+    marker.write_text(json.dumps(wanted))
     return _deployment(settings, seconds)
 
 
@@ -77,6 +76,13 @@ def destroy(settings: LocalSettings, report: Report) -> None:
     report("Destroying with the CDK CLI")
     (settings.state_directory / "deployed.json").unlink(missing_ok=True)
     cli.destroy()
+
+
+def _start(settings: LocalSettings, report: Report) -> tuple[RunningCloud, dict[str, float]]:
+    report("Starting the local cloud")
+    started = time.monotonic()
+    cloud = start_cloud(settings)
+    return cloud, {"start the cloud": time.monotonic() - started} if cloud.was_started else {}
 
 
 def _synth(

@@ -9,6 +9,7 @@ from .adapter import ApiAdapter, Provisioned, ResourceRequest
 __all__ = ["EndpointAdapter", "EndpointRunner"]
 
 _MAX_NAME = 63
+_SUFFIX = 13
 
 
 class _Starting(Protocol):
@@ -43,7 +44,7 @@ class EndpointAdapter(ApiAdapter):
 
     def create(self, request: ResourceRequest) -> Provisioned:
         """Register the endpoint, start its server and wait for its health check."""
-        name = request.name[-_MAX_NAME:].strip("-")
+        name = _short(request.name)
         config_name = request.properties["EndpointConfigName"]
         arn = self._api.create_endpoint(EndpointName=name, EndpointConfigName=config_name)[
             "EndpointArn"
@@ -73,3 +74,10 @@ class EndpointAdapter(ApiAdapter):
     def _remove(self, name: str) -> None:
         self._runner.stop_endpoint(name)
         self._api.delete_endpoint(EndpointName=name)
+
+
+def _short(name: str) -> str:
+    """At most 63 characters; the generated suffix at the end stays."""
+    if len(name) <= _MAX_NAME:
+        return name
+    return f"{name[: _MAX_NAME - _SUFFIX].rstrip('-')}{name[-_SUFFIX:]}"

@@ -12,7 +12,7 @@ import pytest
 
 from local.clients import local_client
 from local.deploy import Deployment, deploy
-from local.lifecycle import require_cloud, start_cloud, stop_cloud
+from local.lifecycle import require_cloud, stop_cloud
 from local.settings import LocalSettings
 from tests.support_local import free_port_base
 
@@ -42,7 +42,6 @@ def local_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSe
 @pytest.fixture(scope="session")
 def deployment(local_settings: LocalSettings) -> Deployment:
     """The deployed app: addresses and the operator's API key."""
-    start_cloud(local_settings)
     return deploy(local_settings, report=lambda message: None)
 
 
