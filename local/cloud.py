@@ -9,7 +9,12 @@ from logging.handlers import RotatingFileHandler
 
 from .api_front import ApiFront
 from .cdn_front import DistributionRegistry, create_cdn_app
-from .cloudformation import install_bucket_deletion, install_engine, register_adapters
+from .cloudformation import (
+    install_bucket_deletion,
+    install_change_sets,
+    install_engine,
+    register_adapters,
+)
 from .cloudformation.api_gateway import api_gateway_adapters
 from .cloudformation.cloudfront import cloudfront_adapters
 from .cloudformation.custom_resources import CustomResource, ResponseInbox
@@ -50,6 +55,7 @@ class LocalCloud:
         front = ApiFront(functions.invoke, settings.aws_url)
         install_engine(on_change=front.invalidate)
         install_bucket_deletion()
+        install_change_sets()
         register_adapters(
             [
                 *simple_adapters(settings.aws_url),

@@ -2,6 +2,7 @@
 
 from .adapter import Provisioned, ResourceAdapter, ResourceRequest, register_adapters
 from .buckets import install_bucket_deletion
+from .change_sets import install_change_sets
 from .engine import install_engine
 
 __all__ = [
@@ -9,6 +10,7 @@ __all__ = [
     "ResourceAdapter",
     "ResourceRequest",
     "install_bucket_deletion",
+    "install_change_sets",
     "install_engine",
     "register_adapters",
 ]

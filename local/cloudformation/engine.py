@@ -282,6 +282,9 @@ def _delete_stack(backend: Any, name_or_stack_id: str) -> None:
     for name, export in list(backend.exports.items()):
         if export.exporting_stack_id == stack.stack_id:
             del backend.exports[name]
+    for change_set_id, change_set in list(backend.change_sets.items()):
+        if change_set.stack_id == stack.stack_id:
+            del backend.change_sets[change_set_id]
     stack.status = "DELETE_COMPLETE"
     stack._add_stack_event("DELETE_COMPLETE")
     del backend.stacks[stack.stack_id]

@@ -102,3 +102,20 @@ def test_exports_of_one_stack_are_imported_by_another(cloud: Cloud) -> None:
     assert cloud.create_stack("importing", importing)["StackStatus"] == "CREATE_COMPLETE"
     value = cloud.client("ssm").get_parameter(Name="/imported")["Parameter"]["Value"]
     assert value == cloud.outputs("exporting")["Url"]
+
+
+def test_stacks_may_name_their_change_sets_alike(cloud: Cloud) -> None:
+    cloudformation = cloud.client("cloudformation")
+    template = json.dumps({"Resources": {"Queue": {"Type": "AWS::SQS::Queue"}}})
+    for stack in ("alike-1", "alike-2"):
+        cloudformation.create_change_set(
+            StackName=stack, ChangeSetName="same", ChangeSetType="CREATE", TemplateBody=template
+        )
+    cloudformation.execute_change_set(StackName="alike-1", ChangeSetName="same")
+    assert cloud.describe("alike-1")["StackStatus"] == "CREATE_COMPLETE"
+    assert cloud.describe("alike-2")["StackStatus"] == "REVIEW_IN_PROGRESS"
+    described = cloudformation.describe_change_set(StackName="alike-2", ChangeSetName="same")
+    assert described["StackName"] == "alike-2"
+    cloudformation.delete_change_set(StackName="alike-2", ChangeSetName="same")
+    with pytest.raises(cloudformation.exceptions.ChangeSetNotFoundException):
+        cloudformation.describe_change_set(StackName="alike-2", ChangeSetName="same")
