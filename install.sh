@@ -115,7 +115,7 @@ if [ -n "$index" ]; then
 fi
 say "Installing the library and what it needs${index:+ (PyTorch from $index)}"
 # The array is empty without an index; old bash calls that unbound.
-"${pip[@]}" install ${extra_index[@]+"${extra_index[@]}"} --editable '.[plots,server]' ||
+"${pip[@]}" install ${extra_index[@]+"${extra_index[@]}"} --constraint constraints.txt --editable '.[plots,server]' ||
   fail "pip could not install the library: its message is above. Behind a proxy or mirror, set pip's own options (PIP_INDEX_URL, HTTPS_PROXY) and NVFP4_TORCH_INDEX."
 
 say "Checking this machine"

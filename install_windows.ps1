@@ -83,7 +83,7 @@ if ($Gpu) {
 }
 
 Write-Host "`n==> Installing the library and what it needs"
-& $VenvPython -m pip --disable-pip-version-check install @ExtraIndex --editable ".[plots,server]"
+& $VenvPython -m pip --disable-pip-version-check install @ExtraIndex --constraint constraints.txt --editable ".[plots,server]"
 if ($LASTEXITCODE -ne 0) { Stop-Installation "pip could not install the library: its message is above." }
 
 Write-Host "`n==> Checking this machine"
