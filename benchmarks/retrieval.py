@@ -14,14 +14,14 @@ from typing import Annotated
 import numpy as np
 import torch
 import typer
-from nvfp4_ddim_optimizer import OptimizationPipeline
-from nvfp4_ddim_optimizer.sources import load_diffusers, locate_model
-from nvfp4_ddim_optimizer.tasks import TextConditioner, TextToImageModel, generate_images
 from PIL import Image, ImageDraw, ImageFont
 from rich.progress import track
 from torch import Tensor
 
 from benchmarks.claims import DOCS, Claim, write_claims
+from nvfp4_ddim_optimizer import OptimizationPipeline
+from nvfp4_ddim_optimizer.sources import load_diffusers, locate_model
+from nvfp4_ddim_optimizer.tasks import TextConditioner, TextToImageModel, generate_images
 from training.captions import load_entries, sampling_weights
 from training.common import load_images
 from training.evaluate import features, load_feature_network, retrieval

@@ -4,11 +4,12 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import ValidationError
+
 from nvfp4_ddim_contracts import Manifest
 from nvfp4_ddim_contracts.keys import MODELS_PREFIX, artifact_prefix, live_pointer_key
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from nvfp4_ddim_contracts.models import LiveModel
-from pydantic import ValidationError
 
 from .errors import ModelArtifactError
 

@@ -9,8 +9,9 @@ what the function needs, so that `infra/` gives it no more. `POWERTOOLS_SERVICE_
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from nvfp4_ddim_contracts.generation import ModelName
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from nvfp4_ddim_contracts.generation import ModelName
 
 __all__ = [
     "CancelJobSettings",

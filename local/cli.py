@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from nvfp4_ddim_contracts import GenerationRequest, Preset
-from nvfp4_ddim_contracts.generation import MAX_SEED, MAX_STEPS
 from pydantic import ValidationError
 from rich.console import Console
+
+from nvfp4_ddim_contracts import GenerationRequest, Preset
+from nvfp4_ddim_contracts.generation import MAX_SEED, MAX_STEPS
 
 from .errors import JobError, LocalCloudError
 from .lifecycle import find_cloud, stop_cloud

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nvfp4_ddim_contracts import GenerationRequest, Job
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from nvfp4_ddim_contracts import GenerationRequest, Job
 
 from .deploy import Deployment, deploy
 from .jobs_client import JobsClient

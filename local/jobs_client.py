@@ -5,8 +5,9 @@ from collections.abc import Callable
 from urllib.parse import urljoin
 
 import httpx
-from nvfp4_ddim_contracts import GenerationRequest, Job, JobState, Problem
 from pydantic import ValidationError
+
+from nvfp4_ddim_contracts import GenerationRequest, Job, JobState, Problem
 
 from .environment import require_loopback
 from .errors import JobError

@@ -2,10 +2,11 @@
 
 import io
 
-from nvfp4_ddim_contracts import ImageFormat, Provenance
 from PIL import PngImagePlugin
 from PIL.ExifTags import Base
 from PIL.Image import Exif, Image
+
+from nvfp4_ddim_contracts import ImageFormat, Provenance
 
 __all__ = ["encode_image"]
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from nvfp4_ddim_contracts import ScaleSearch
 
+from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.artifacts import load_artifact, read_manifest
 from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
 from nvfp4_ddim_optimizer.nn import Residency, set_residency

@@ -1,14 +1,14 @@
 """Decisions about arithmetic and memory: pure functions of a `Machine` and a model's size."""
 
 import ctypes
+import os
 import platform
 from dataclasses import dataclass
 from enum import StrEnum
 
 from nvfp4_ddim_contracts import Preset
-
 from nvfp4_ddim_optimizer.errors import HardwareError, InvalidInputError
-from nvfp4_ddim_optimizer.machine import Gpu, Machine
+from nvfp4_ddim_optimizer.machine import Gpu, Machine, probe_machine
 
 __all__ = [
     "ComputeDtype",
@@ -16,6 +16,7 @@ __all__ = [
     "plan_execution",
     "recommend_preset",
     "tune_allocator",
+    "tune_process",
 ]
 
 _GIB = 1024**3
@@ -143,6 +144,19 @@ def tune_allocator() -> bool:
         return False
     libc = ctypes.CDLL(None)
     return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
+
+
+def tune_process() -> None:
+    """Set up the process for torch: allocator and threads. For entry points, before torch is
+    imported, which reads some of it; the library never calls this itself. Variables that the
+    environment already sets stay.
+    """
+    tune_allocator()
+    # A container may own fewer processors than it sees; more threads than those fight each other.
+    os.environ.setdefault("OMP_NUM_THREADS", str(probe_machine(gpus=False).cpu_count))
+    # Threads that spin while they wait for each other starve on a machine that has other work, too:
+    # two of them on two busy processors took 50 times as long as one.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _find_gpu(machine: Machine, device: str) -> Gpu | None:

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import overload
 
-from nvfp4_ddim_contracts.generation import MAX_SEED
 from PIL import Image
 
+from nvfp4_ddim_contracts.generation import MAX_SEED
 from nvfp4_ddim_optimizer.diffusion import StepEvent
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.loading import LoadedModel, load_model

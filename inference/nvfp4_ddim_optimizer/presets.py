@@ -14,7 +14,6 @@ quality. Artifacts carry their scales with them, so only the steps differ there.
 from dataclasses import dataclass
 
 from nvfp4_ddim_contracts import Preset, ScaleSearch
-
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 __all__ = ["PRESETS", "PresetConfig", "get_preset"]

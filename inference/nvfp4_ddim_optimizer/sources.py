@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
-
 from nvfp4_ddim_optimizer.errors import (
     ArtifactNotFoundError,
     InvalidInputError,

@@ -8,6 +8,10 @@ import logging
 import time
 from typing import Any
 
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+
 from nvfp4_ddim_contracts import (
     FieldError,
     GeneratedImage,
@@ -19,9 +23,6 @@ from nvfp4_ddim_contracts import (
 )
 from nvfp4_ddim_contracts.keys import job_id_from_attributes
 from nvfp4_ddim_optimizer.encoding import encode_image
-from pydantic import ValidationError
-from starlette.requests import Request
-from starlette.responses import Response
 
 from .errors import BodyTooLargeError, InvalidFieldsError, MalformedBodyError
 from .negotiation import check_content_type, choose_representation

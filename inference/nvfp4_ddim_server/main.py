@@ -10,8 +10,8 @@ import warnings
 from types import FrameType
 
 import uvicorn
-from nvfp4_ddim_optimizer.machine import probe_machine
-from nvfp4_ddim_optimizer.memory import tune_allocator
+
+from nvfp4_ddim_optimizer.memory import tune_process
 
 from .app import create_app
 from .errors import StartError
@@ -96,12 +96,7 @@ def serve(settings: ServerSettings) -> int:
 
 def _prepare_process() -> None:
     """Settings of the process as a whole, before torch is imported, which reads some of them."""
-    tune_allocator()
-    # A container may own fewer processors than it sees; more threads than those fight each other.
-    os.environ.setdefault("OMP_NUM_THREADS", str(probe_machine(gpus=False).cpu_count))
-    # Threads that spin while they wait for each other starve on a machine that has other work, too:
-    # two of them on two busy processors took 50 times as long as one.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    tune_process()
     # Advice to developers, in lines that are no JSON.
     os.environ.setdefault("DIFFUSERS_VERBOSITY", "error")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")

@@ -4,9 +4,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from PIL.Image import Image
+
 from nvfp4_ddim_contracts import FieldError, Preset
 from nvfp4_ddim_optimizer.errors import GenerationCancelled, InvalidInputError
-from PIL.Image import Image
 
 from .errors import (
     DeviceLostError,

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from nvfp4_ddim_contracts import Problem, ProblemType
-from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+
+from nvfp4_ddim_contracts import Problem, ProblemType
+from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE
 
 from .errors import (
     BodyTooLargeError,

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from nvfp4_ddim_contracts.generation import MAX_PIXELS_PER_SIDE, MAX_STEPS, ModelName
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nvfp4_ddim_contracts.generation import MAX_PIXELS_PER_SIDE, MAX_STEPS, ModelName
 
 from .errors import SettingsError
 

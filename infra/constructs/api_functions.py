@@ -5,9 +5,6 @@ from collections.abc import Mapping
 import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
-from nvfp4_ddim_contracts import GenerationRequest
-from nvfp4_ddim_contracts.images import ImagesRequest
-from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
 
 from infra.lambda_bundle import LambdaBundle
 from infra.stages import StageConfig
@@ -20,6 +17,9 @@ from lambdas.settings import (
     ListModelsSettings,
     Settings,
 )
+from nvfp4_ddim_contracts import GenerationRequest
+from nvfp4_ddim_contracts.images import ImagesRequest
+from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
 
 from .grants import allow, allow_key_use, list_objects, read_objects
 from .http_api import Route

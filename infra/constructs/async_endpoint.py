@@ -7,15 +7,15 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
 from constructs import Construct
+
+from infra.model_release import ModelRelease
+from infra.nag import accept_finding, spelled
+from infra.stages import ImageTarget, StageConfig
 from nvfp4_ddim_contracts.keys import (
     ASYNC_FAILURE_PREFIX,
     ASYNC_INPUT_PREFIX,
     ASYNC_OUTPUT_PREFIX,
 )
-
-from infra.model_release import ModelRelease
-from infra.nag import accept_finding, spelled
-from infra.stages import ImageTarget, StageConfig
 
 from .grants import allow, list_objects, read_objects, write_objects
 from .inference_image import InferenceImage

@@ -6,14 +6,14 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
+
+from infra.stages import StageConfig
 from nvfp4_ddim_contracts.keys import (
     ASYNC_FAILURE_PREFIX,
     ASYNC_INPUT_PREFIX,
     ASYNC_OUTPUT_PREFIX,
     RESULTS_PREFIX,
 )
-
-from infra.stages import StageConfig
 
 from .removal import removal_policy
 

@@ -6,10 +6,10 @@ from aws_cdk import aws_cloudfront as cloudfront
 from aws_cdk import aws_cloudfront_origins as origins
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
-from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
 
 from infra.nag import accept_finding
 from infra.stages import StageConfig
+from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
 
 __all__ = ["Cdn"]
 

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 from aws_cdk import aws_apigateway as apigateway
+
 from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE, ProblemType
 
 __all__ = ["add_gateway_responses"]

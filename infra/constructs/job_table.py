@@ -4,9 +4,9 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from nvfp4_ddim_contracts.table import PARTITION_KEY
 
 from infra.stages import StageConfig
+from nvfp4_ddim_contracts.table import PARTITION_KEY
 
 from .grants import allow
 from .removal import removal_policy

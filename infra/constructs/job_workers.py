@@ -13,6 +13,11 @@ from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
+
+from infra.lambda_bundle import LambdaBundle
+from infra.nag import accept_finding
+from infra.stages import StageConfig
+from lambdas.settings import DispatchJobSettings, RecordResultSettings, SweepJobsSettings
 from nvfp4_ddim_contracts import JobState
 from nvfp4_ddim_contracts.keys import (
     ASYNC_FAILURE_PREFIX,
@@ -20,11 +25,6 @@ from nvfp4_ddim_contracts.keys import (
     ASYNC_OUTPUT_PREFIX,
     RESULTS_PREFIX,
 )
-
-from infra.lambda_bundle import LambdaBundle
-from infra.nag import accept_finding
-from infra.stages import StageConfig
-from lambdas.settings import DispatchJobSettings, RecordResultSettings, SweepJobsSettings
 
 from .grants import (
     allow,

@@ -3,7 +3,6 @@
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
-from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 
 from infra.constructs.async_endpoint import VARIANT, AsyncEndpoint
 from infra.constructs.endpoint_scaling import EndpointScaling
@@ -13,6 +12,7 @@ from infra.constructs.queues import EncryptedTopic
 from infra.lambda_bundle import LambdaBundle
 from infra.model_release import ModelRelease
 from infra.stages import StageConfig
+from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 
 from .storage import StorageStack
 

@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
-from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
-from nvfp4_ddim_contracts.table import PARTITION_KEY, job_partition
 from pydantic import BaseModel
 
 from lambdas.domain.records import IdempotencyRecord, JobRecord, StoredImage, Transition
+from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
+from nvfp4_ddim_contracts.table import PARTITION_KEY, job_partition
 
 __all__ = [
     "Item",

@@ -12,9 +12,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
-from nvfp4_ddim_contracts import JobState
-from nvfp4_ddim_contracts.jobs import sources_of
-from nvfp4_ddim_contracts.table import PARTITION_KEY, job_partition
 
 from lambdas.adapters.dynamodb_items import (
     changed_attributes,
@@ -28,6 +25,9 @@ from lambdas.adapters.dynamodb_items import (
 )
 from lambdas.domain.errors import IdempotencyKeyTakenError, TransitionRefusedError
 from lambdas.domain.records import IdempotencyRecord, JobPosition, JobRecord, Transition
+from nvfp4_ddim_contracts import JobState
+from nvfp4_ddim_contracts.jobs import sources_of
+from nvfp4_ddim_contracts.table import PARTITION_KEY, job_partition
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

@@ -3,10 +3,9 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lambdas.domain.ports import Clock
 from nvfp4_ddim_contracts.keys import MODELS_PREFIX, live_pointer_key
 from nvfp4_ddim_contracts.models import LiveModel
-
-from lambdas.domain.ports import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client

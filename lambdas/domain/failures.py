@@ -9,8 +9,9 @@ import re
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from nvfp4_ddim_contracts import Problem, ProblemType
 from pydantic import ValidationError
+
+from nvfp4_ddim_contracts import Problem, ProblemType
 
 __all__ = ["AttemptFailure", "classify_failure", "unreadable_answer"]
 

@@ -3,9 +3,10 @@
 import base64
 from dataclasses import dataclass
 
+from pydantic import ValidationError
+
 from nvfp4_ddim_contracts import FieldError, GenerationRequest, JobState
 from nvfp4_ddim_contracts.images import ImageData, ImagesRequest, ImagesResponse
-from pydantic import ValidationError
 
 from .errors import (
     AnswerTooLargeError,

@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from nvfp4_ddim_contracts.keys import ASYNC_INPUT_PREFIX, JOB_ID_PATTERN
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nvfp4_ddim_contracts.keys import ASYNC_INPUT_PREFIX, JOB_ID_PATTERN
 
 from .errors import NotificationError
 

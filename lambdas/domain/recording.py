@@ -9,9 +9,10 @@ if it is the current attempt's. Pictures lie in S3 before the job says that it s
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pydantic import ValidationError
+
 from nvfp4_ddim_contracts import GenerationResult, ImageFormat, JobState
 from nvfp4_ddim_contracts.keys import result_image_key
-from pydantic import ValidationError
 
 from .errors import NotificationError, ObjectNotFoundError, TransitionRefusedError
 from .failures import AttemptFailure, classify_failure, unreadable_answer

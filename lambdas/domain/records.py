@@ -7,6 +7,8 @@ one replaces the other.
 from dataclasses import dataclass
 from datetime import datetime
 
+from pydantic import BaseModel, ConfigDict
+
 from nvfp4_ddim_contracts import (
     GenerationRequest,
     ImageFormat,
@@ -15,7 +17,6 @@ from nvfp4_ddim_contracts import (
     Provenance,
     Timings,
 )
-from pydantic import BaseModel, ConfigDict
 
 __all__ = ["IdempotencyRecord", "JobPosition", "JobRecord", "StoredImage", "Transition"]
 

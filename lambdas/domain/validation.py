@@ -1,7 +1,8 @@
 """What pydantic found wrong, in the contract's words and without the input itself."""
 
-from nvfp4_ddim_contracts import FieldError
 from pydantic import ValidationError
+
+from nvfp4_ddim_contracts import FieldError
 
 __all__ = ["field_errors"]
 

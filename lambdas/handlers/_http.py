@@ -10,11 +10,11 @@ from http import HTTPStatus
 from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from nvfp4_ddim_contracts import Problem
 
 from lambdas.domain.errors import JobPendingError
 from lambdas.observability import LambdaHandler, count, logger, observed
 from lambdas.settings import HttpSettings
+from nvfp4_ddim_contracts import Problem
 
 from ._problems import problem_of, render_problem
 from ._proxy import ApiRequest, ApiResponse, ProxyEvent

@@ -5,8 +5,9 @@ Source: OpenAI API reference, "Error codes": `{"error": {"message", "type", "par
 
 from http import HTTPStatus
 
-from nvfp4_ddim_contracts import Problem
 from pydantic import BaseModel
+
+from nvfp4_ddim_contracts import Problem
 
 from ._proxy import ApiResponse
 

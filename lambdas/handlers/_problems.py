@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from nvfp4_ddim_contracts import JobState, Problem, ProblemType
-from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE
-
 from lambdas.domain.errors import (
     AnswerTooLargeError,
     GenerationFailedError,
@@ -18,6 +15,8 @@ from lambdas.domain.errors import (
     UnauthorizedError,
     UnsupportedMediaTypeError,
 )
+from nvfp4_ddim_contracts import JobState, Problem, ProblemType
+from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE
 
 from ._proxy import ApiResponse
 

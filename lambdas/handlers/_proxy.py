@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeVar
 
-from nvfp4_ddim_contracts import FieldError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lambdas.domain.errors import (
@@ -15,6 +14,7 @@ from lambdas.domain.errors import (
     UnsupportedMediaTypeError,
 )
 from lambdas.domain.validation import field_errors
+from nvfp4_ddim_contracts import FieldError
 
 __all__ = ["ApiRequest", "ApiResponse", "ProxyEvent"]
 

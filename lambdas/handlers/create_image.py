@@ -2,13 +2,12 @@
 
 from http import HTTPStatus
 
-from nvfp4_ddim_contracts.images import ImagesRequest
-
 from lambdas import wiring
 from lambdas.domain.images import ImageService
 from lambdas.domain.jobs import MAX_WAIT_SECONDS
 from lambdas.observability import count
 from lambdas.settings import CreateImageSettings
+from nvfp4_ddim_contracts.images import ImagesRequest
 
 from ._http import http_handler
 from ._openai_errors import render_openai_error

@@ -2,11 +2,10 @@
 
 from http import HTTPStatus
 
-from nvfp4_ddim_contracts import GenerationRequest
-
 from lambdas import wiring
 from lambdas.observability import count
 from lambdas.settings import CreateJobSettings
+from nvfp4_ddim_contracts import GenerationRequest
 
 from ._http import RETRY_AFTER_SECONDS, http_handler
 from ._prefer import preferred_wait, wait_budget

@@ -2,11 +2,11 @@
 
 from http import HTTPStatus
 
-from nvfp4_ddim_contracts import JobPage, JobState
 from pydantic import BaseModel, ConfigDict, Field
 
 from lambdas import wiring
 from lambdas.settings import ListJobsSettings
+from nvfp4_ddim_contracts import JobPage, JobState
 
 from ._http import http_handler
 from ._proxy import ApiRequest, ApiResponse

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from nvfp4_ddim_contracts import GenerationRequest, Job, JobPage, Problem
-from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
-from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
-from nvfp4_ddim_contracts.models import ModelList
-from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE
 from pydantic import BaseModel
 
 from lambdas.domain.jobs import MAX_WAIT_SECONDS
 from lambdas.handlers._openai_errors import OpenAIErrorBody
 from lambdas.handlers.list_jobs import ListJobsQuery
+from nvfp4_ddim_contracts import GenerationRequest, Job, JobPage, Problem
+from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
+from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
+from nvfp4_ddim_contracts.models import ModelList
+from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE
 
 from . import examples
 from .schemas import reference

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from nvfp4_ddim_contracts import GenerationRequest, Job, JobPage, Problem
-from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
-from nvfp4_ddim_contracts.models import ModelList
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from lambdas.handlers._openai_errors import OpenAIErrorBody
+from nvfp4_ddim_contracts import GenerationRequest, Job, JobPage, Problem
+from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
+from nvfp4_ddim_contracts.models import ModelList
 
 __all__ = ["component_schemas", "reference"]
 

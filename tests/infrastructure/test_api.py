@@ -4,8 +4,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from nvfp4_ddim_contracts import Problem
 
+from nvfp4_ddim_contracts import Problem
 from tests.infrastructure.assembly import Assembly, Resource
 
 Operations = dict[tuple[str, str], Resource]

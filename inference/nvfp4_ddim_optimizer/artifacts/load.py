@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 from accelerate import init_empty_weights
-from nvfp4_ddim_contracts import Manifest
 
+from nvfp4_ddim_contracts import Manifest
 from nvfp4_ddim_optimizer.errors import ArtifactFormatError, InvalidInputError
 from nvfp4_ddim_optimizer.nn import NVFP4Layer, replace_with_empty
 

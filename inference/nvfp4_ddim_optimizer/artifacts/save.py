@@ -10,10 +10,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from nvfp4_ddim_contracts import ArtifactFile, LayerEntry, Manifest, ScaleSearch
-from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from pydantic import ValidationError
 
+from nvfp4_ddim_contracts import ArtifactFile, LayerEntry, Manifest, ScaleSearch
+from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError
 
 from .atomic import fsync_tree, new_directory

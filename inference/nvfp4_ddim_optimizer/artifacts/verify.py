@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from nvfp4_ddim_contracts import ArtifactFile, Manifest
-from nvfp4_ddim_contracts.manifest import FORMAT_VERSION, MANIFEST_NAME
 from pydantic import ValidationError
 
+from nvfp4_ddim_contracts import ArtifactFile, Manifest
+from nvfp4_ddim_contracts.manifest import FORMAT_VERSION, MANIFEST_NAME
 from nvfp4_ddim_optimizer.errors import (
     ArtifactCorruptError,
     ArtifactFormatError,

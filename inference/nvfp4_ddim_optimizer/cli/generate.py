@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from nvfp4_ddim_contracts import Preset, Provenance
-from nvfp4_ddim_contracts.generation import MAX_SEED, MAX_STEPS
 from PIL import Image
 from pydantic import BaseModel
 
+from nvfp4_ddim_contracts import Preset, Provenance
+from nvfp4_ddim_contracts.generation import MAX_SEED, MAX_STEPS
 from nvfp4_ddim_optimizer import __version__
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 

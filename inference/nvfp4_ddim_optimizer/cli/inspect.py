@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
 from pydantic import BaseModel
+
+from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
 
 from .layers import format_bytes, layer_table, plot_layers, summarise
 from .runtime import out, progress_bar, waiting

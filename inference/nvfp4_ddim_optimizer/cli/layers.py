@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nvfp4_ddim_contracts import LayerEntry
 from rich.table import Table
 
+from nvfp4_ddim_contracts import LayerEntry
 from nvfp4_ddim_optimizer.errors import NVFP4Error
 
 __all__ = ["ComponentSummary", "format_bytes", "layer_table", "plot_layers", "summarise"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from nvfp4_ddim_contracts import ScaleSearch
 
 from .layers import format_bytes, layer_table

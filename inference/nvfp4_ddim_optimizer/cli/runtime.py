@@ -31,8 +31,7 @@ from nvfp4_ddim_optimizer.errors import (
     InvalidInputError,
     NVFP4Error,
 )
-from nvfp4_ddim_optimizer.machine import probe_machine
-from nvfp4_ddim_optimizer.memory import tune_allocator
+from nvfp4_ddim_optimizer.memory import tune_process
 
 __all__ = [
     "ErrorReportingGroup",
@@ -85,9 +84,7 @@ class ErrorReportingGroup(TyperGroup):
 
 def prepare_process(*, debug: bool) -> None:
     """Settings of the process as a whole; before torch is imported, which reads some of them."""
-    tune_allocator()
-    # A container may own fewer processors than it sees; more threads than those fight each other.
-    os.environ.setdefault("OMP_NUM_THREADS", str(probe_machine(gpus=False).cpu_count))
+    tune_process()
     if not debug:
         # Bars of the loading of single components; downloads still show theirs.
         os.environ.setdefault("TQDM_DISABLE", "1")

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from nvfp4_ddim_contracts import ImageFormat, Provenance
 from PIL.Image import Image
 
+from nvfp4_ddim_contracts import ImageFormat, Provenance
 from nvfp4_ddim_optimizer.encoding import encode_image
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 

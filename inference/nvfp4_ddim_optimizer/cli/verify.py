@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from nvfp4_ddim_contracts import Manifest, Preset
 from pydantic import BaseModel
 from rich.table import Table
 
+from nvfp4_ddim_contracts import Manifest, Preset
 from nvfp4_ddim_optimizer import __version__
 from nvfp4_ddim_optimizer.machine import Machine, probe_machine
 from nvfp4_ddim_optimizer.memory import plan_execution, recommend_preset
@@ -21,7 +21,7 @@ __all__ = ["verify"]
 
 _STABLE_DIFFUSION_BYTES = 4_265_000_000  # Stable Diffusion 1.5's parameters in float32
 _PACKAGES = ("torch", "diffusers", "transformers", "safetensors")
-_OPTIONAL = {"matplotlib": "plots", "fastapi": "server", "xformers": "attention on older GPUs"}
+_OPTIONAL = {"matplotlib": "plots", "starlette": "server", "xformers": "attention on older GPUs"}
 
 
 class ArtifactReport(BaseModel):

@@ -14,9 +14,9 @@ from enum import StrEnum
 from typing import Self
 
 import torch
-from nvfp4_ddim_contracts import ScaleSearch
 from torch import Tensor, nn
 
+from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.nvfp4 import QuantizedTensor, dequantize_matrix, packed_shapes, quantize
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
-from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
 from torch import nn
 
+from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.nvfp4 import dequantize
 

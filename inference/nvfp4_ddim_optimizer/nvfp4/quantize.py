@@ -3,10 +3,10 @@
 import math
 
 import torch
-from nvfp4_ddim_contracts import ScaleSearch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 from .constants import BLOCK_SIZE, BYTES_PER_BLOCK

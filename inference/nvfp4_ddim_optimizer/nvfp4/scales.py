@@ -4,8 +4,9 @@ Error is measured in the weights: sum over the block of (w - code * block scale 
 """
 
 import torch
-from nvfp4_ddim_contracts import ScaleSearch
 from torch import Tensor
+
+from nvfp4_ddim_contracts import ScaleSearch
 
 from .constants import (
     E2M1_MAX,

@@ -14,6 +14,9 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
 
+from PIL import Image, ImageDraw
+from pydantic import ValidationError
+
 from nvfp4_ddim_contracts import (
     FieldError,
     GenerationRequest,
@@ -28,8 +31,6 @@ from nvfp4_ddim_contracts import (
     Timings,
 )
 from nvfp4_ddim_contracts.models import Model, ModelList
-from PIL import Image, ImageDraw
-from pydantic import ValidationError
 
 __all__ = ["API_KEY", "NATIVE_PIXELS", "StubApi"]
 

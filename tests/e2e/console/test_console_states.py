@@ -6,12 +6,12 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
-from nvfp4_ddim_contracts import GenerationRequest, JobState, ProblemType
-from nvfp4_ddim_contracts.generation import MAX_PROMPT_CHARACTERS
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
+from nvfp4_ddim_contracts import GenerationRequest, JobState, ProblemType
+from nvfp4_ddim_contracts.generation import MAX_PROMPT_CHARACTERS
 from tests.e2e.console.conftest import WEB_DIRECTORY, Resize
 from tests.e2e.console.page import Page
 from tests.e2e.console.stub_api import (

@@ -13,11 +13,11 @@ import pytest
 from moto import mock_aws
 from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
+
+from lambdas.adapters.rsa_keys import RsaKeyPairs
 from nvfp4_ddim_contracts import GeneratedImage, GenerationRequest, GenerationResult, Provenance
 from nvfp4_ddim_contracts.generation import ImageFormat, Preset, Timings
 from nvfp4_ddim_contracts.keys import ASYNC_OUTPUT_PREFIX, job_input_key, live_pointer_key
-
-from lambdas.adapters.rsa_keys import RsaKeyPairs
 
 TABLE = "jobs"
 RESULTS = "results-bucket"

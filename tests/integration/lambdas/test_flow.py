@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nvfp4_ddim_contracts.table import job_partition, progress_update
 
 from lambdas.adapters import clients
+from nvfp4_ddim_contracts.table import job_partition, progress_update
 
 JOBS = "/v1/jobs"
 

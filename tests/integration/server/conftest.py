@@ -18,10 +18,11 @@ import httpx
 import pytest
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
 from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.artifacts import save_artifact
 from nvfp4_ddim_optimizer.sources import quantize_pipeline
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 MODEL_NAME = "tiny-test"
 START_SECONDS = 300.0

@@ -8,10 +8,11 @@ from typing import Any
 
 import httpx
 import pytest
+from PIL import Image, ImageChops
+
 from nvfp4_ddim_contracts import GenerationResult, Problem, ProblemType, Provenance
 from nvfp4_ddim_contracts.keys import job_attributes
 from nvfp4_ddim_optimizer import OptimizationPipeline
-from PIL import Image, ImageChops
 
 PEAR = {"prompt": "a pear", "seed": 5, "preset": "fast"}
 # Seconds on an idle machine, so that there is time to do something while it runs.

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 
 

@@ -7,9 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from nvfp4_ddim_contracts import GenerationRequest, JobState, Preset
-from nvfp4_ddim_contracts.jobs import is_legal
-from nvfp4_ddim_contracts.models import LiveModel
 
 from lambdas.domain.dispatching import JobDispatcher
 from lambdas.domain.errors import (
@@ -22,6 +19,9 @@ from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.records import IdempotencyRecord, JobPosition, JobRecord, Transition
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
+from nvfp4_ddim_contracts import GenerationRequest, JobState, Preset
+from nvfp4_ddim_contracts.jobs import is_legal
+from nvfp4_ddim_contracts.models import LiveModel
 
 MODEL = LiveModel(
     name="emoji-64",

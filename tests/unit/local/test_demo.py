@@ -3,10 +3,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nvfp4_ddim_contracts import GenerationRequest
 from pydantic import ValidationError
 
 from local.demo import picture_path
+from nvfp4_ddim_contracts import GenerationRequest
 
 
 def test_the_picture_is_named_after_the_prompt() -> None:

@@ -1,9 +1,10 @@
 import io
 
 import pytest
+from PIL import Image
+
 from nvfp4_ddim_contracts import ImageFormat, Preset, Provenance
 from nvfp4_ddim_optimizer.encoding import encode_image
-from PIL import Image
 
 PROVENANCE = Provenance(
     model="fake-model",

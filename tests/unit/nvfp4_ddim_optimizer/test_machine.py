@@ -3,6 +3,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+
 from nvfp4_ddim_optimizer import machine as machine_module
 from nvfp4_ddim_optimizer.machine import InstructionSet, parse_cpu_flags, probe_machine
 

@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nvfp4_ddim_contracts import Preset
 from nvfp4_ddim_optimizer.errors import HardwareError, InvalidInputError
 from nvfp4_ddim_optimizer.machine import Gpu, InstructionSet, Machine

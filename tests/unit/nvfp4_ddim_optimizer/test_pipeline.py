@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer import OptimizationPipeline, StepEvent
 from nvfp4_ddim_optimizer.artifacts import artifact_sha256, save_artifact

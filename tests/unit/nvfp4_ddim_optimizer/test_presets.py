@@ -1,4 +1,5 @@
 import pytest
+
 from nvfp4_ddim_contracts import Preset, ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.presets import PRESETS, get_preset

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
 from nvfp4_ddim_optimizer import sources
 from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError

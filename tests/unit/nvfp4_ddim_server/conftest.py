@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 import torch  # noqa: F401 - takes seconds, which should not fall into a timed test
+from PIL import Image
+from starlette.testclient import TestClient
+
 from nvfp4_ddim_contracts import Preset
 from nvfp4_ddim_optimizer.errors import GenerationCancelled
 from nvfp4_ddim_server import ServerSettings, create_app
 from nvfp4_ddim_server.planning import BatchKey, Plan
 from nvfp4_ddim_server.queueing import Ticket
-from PIL import Image
-from starlette.testclient import TestClient
 
 
 @dataclass(frozen=True)

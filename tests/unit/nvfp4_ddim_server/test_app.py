@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from PIL import Image
+
 from nvfp4_ddim_contracts import GenerationResult, Problem, ProblemType
 from nvfp4_ddim_contracts.keys import job_attributes
-from PIL import Image
 
 JOB = "0123456789abcdef" * 2
 ATTRIBUTES = {"X-Amzn-SageMaker-Custom-Attributes": job_attributes(JOB)}

@@ -6,6 +6,7 @@ from typing import Any
 import boto3
 import pytest
 from moto import mock_aws
+
 from nvfp4_ddim_contracts.table import job_partition
 from nvfp4_ddim_server.dynamodb_progress import DynamoDBProgress
 from nvfp4_ddim_server.errors import StartError

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nvfp4_ddim_contracts import GenerationRequest, ImageFormat
 from nvfp4_ddim_server.errors import MediaTypeError, NotAcceptableError
 from nvfp4_ddim_server.negotiation import check_content_type, choose_representation

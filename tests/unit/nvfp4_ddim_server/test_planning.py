@@ -1,6 +1,7 @@
 from typing import Any
 
 import pytest
+
 from nvfp4_ddim_contracts import GenerationRequest, Preset
 from nvfp4_ddim_contracts.generation import MAX_SEED
 from nvfp4_ddim_server.errors import InvalidFieldsError, UnknownModelError

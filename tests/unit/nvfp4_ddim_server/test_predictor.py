@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from nvfp4_ddim_contracts import Preset
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_server.errors import (

@@ -1,6 +1,7 @@
 import json
 
 import pytest
+
 from nvfp4_ddim_contracts import FieldError, Problem, ProblemType
 from nvfp4_ddim_server import errors
 from nvfp4_ddim_server.problems import problem_for, problem_response

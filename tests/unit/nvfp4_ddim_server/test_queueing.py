@@ -4,9 +4,10 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from PIL import Image
+
 from nvfp4_ddim_server.errors import ClientGoneError, NotReadyError, QueueFullError
 from nvfp4_ddim_server.queueing import Ticket, WorkQueue
-from PIL import Image
 
 MakeTicket = Callable[..., Ticket]
 PICTURE = Image.new("RGB", (8, 8))

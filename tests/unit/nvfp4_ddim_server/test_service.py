@@ -3,6 +3,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
+
 from nvfp4_ddim_contracts import GenerationRequest
 from nvfp4_ddim_server.errors import ClientGoneError, NotReadyError
 from nvfp4_ddim_server.service import InferenceService

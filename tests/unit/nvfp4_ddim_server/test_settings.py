@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
+
 from nvfp4_ddim_server.errors import SettingsError
 from nvfp4_ddim_server.settings import ServerSettings
-from pydantic import ValidationError
 
 
 def test_defaults_are_sagemakers() -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from nvfp4_ddim_server.errors import (
     DeviceLostError,
     GenerationFailedError,

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from nvfp4_ddim_contracts import JobState, Preset
 from nvfp4_ddim_contracts.generation import (
     MAX_IMAGES,

@@ -3,8 +3,6 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nvfp4_ddim_contracts import GenerationRequest, ImageFormat, JobState, Preset
-from nvfp4_ddim_contracts.generation import Timings
 
 from lambdas.adapters.dynamodb_items import (
     idempotency_from_item,
@@ -15,6 +13,8 @@ from lambdas.adapters.dynamodb_items import (
     to_text,
 )
 from lambdas.domain.records import IdempotencyRecord, JobRecord, StoredImage
+from nvfp4_ddim_contracts import GenerationRequest, ImageFormat, JobState, Preset
+from nvfp4_ddim_contracts.generation import Timings
 
 moments = st.datetimes(
     min_value=datetime(2000, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC)

@@ -2,9 +2,9 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from nvfp4_ddim_contracts import GenerationRequest, JobState
 
 from lambdas.domain.records import Transition
+from nvfp4_ddim_contracts import GenerationRequest, JobState
 
 OWNER = "a" * 16
 

@@ -1,10 +1,10 @@
 from types import SimpleNamespace
 
 import pytest
-from nvfp4_ddim_contracts import GenerationRequest, JobState
 
 from lambdas.domain.errors import InvalidCursorError, JobEndedError, JobNotFoundError
 from lambdas.domain.records import JobRecord, Transition
+from nvfp4_ddim_contracts import GenerationRequest, JobState
 
 OWNER, STRANGER = "a" * 16, "b" * 16
 

@@ -9,13 +9,13 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nvfp4_ddim_contracts import GenerationRequest, JobState
-from nvfp4_ddim_contracts.jobs import is_legal
 
 from lambdas.domain.errors import JobEndedError, TransitionRefusedError
 from lambdas.domain.notifications import InferenceNotification
 from lambdas.domain.recording import Outcome
 from lambdas.domain.records import Transition
+from nvfp4_ddim_contracts import GenerationRequest, JobState
+from nvfp4_ddim_contracts.jobs import is_legal
 
 OWNER = "a" * 16
 MAX_ATTEMPTS = 3

@@ -2,13 +2,13 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from nvfp4_ddim_contracts import GenerationRequest, JobState, Problem, ProblemType
 
 from lambdas.domain.errors import NotificationError, ObjectNotFoundError
 from lambdas.domain.failures import classify_failure
 from lambdas.domain.notifications import InferenceNotification, parse_notification
 from lambdas.domain.recording import Outcome
 from lambdas.domain.records import JobRecord, Transition
+from nvfp4_ddim_contracts import GenerationRequest, JobState, Problem, ProblemType
 
 OWNER = "a" * 16
 URI = "s3://results/async/output/answer.out"

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nvfp4_ddim_contracts import GenerationRequest, JobState, Preset
 
 from lambdas.domain.errors import IdempotencyMismatchError, UnknownModelError
+from nvfp4_ddim_contracts import GenerationRequest, JobState, Preset
 
 OWNER = "a" * 16
 

@@ -1,8 +1,7 @@
 from types import SimpleNamespace
 
-from nvfp4_ddim_contracts import GenerationRequest, JobState, ProblemType
-
 from lambdas.domain.records import Transition
+from nvfp4_ddim_contracts import GenerationRequest, JobState, ProblemType
 
 OWNER = "a" * 16
 

@@ -2,14 +2,14 @@ import json
 from typing import Any
 
 import pytest
-from nvfp4_ddim_contracts import JobState, Problem, ProblemType
-from nvfp4_ddim_contracts.models import ModelList
 
 from lambdas.domain import errors
 from lambdas.handlers._http import common_headers, respond
 from lambdas.handlers._openai_errors import render_openai_error
 from lambdas.handlers._problems import problem_of, render_problem
 from lambdas.handlers._proxy import ApiRequest, ApiResponse, ProxyEvent
+from nvfp4_ddim_contracts import JobState, Problem, ProblemType
+from nvfp4_ddim_contracts.models import ModelList
 
 JOB_ID = "0" * 32
 

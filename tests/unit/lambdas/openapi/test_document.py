@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from nvfp4_ddim_contracts import GenerationRequest
 from openapi_spec_validator import validate
 from pydantic import ValidationError
 
 from lambdas.openapi.document import build_document, render_document
+from nvfp4_ddim_contracts import GenerationRequest
 
 COMMITTED = Path(__file__).parents[4] / "docs" / "openapi.json"
 METHODS = {"get", "post", "delete"}

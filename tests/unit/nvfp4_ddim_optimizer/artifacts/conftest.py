@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from nvfp4_ddim_contracts import Manifest, ScaleSearch
 from nvfp4_ddim_optimizer.artifacts import save_artifact
 from nvfp4_ddim_optimizer.nn import LayerPolicy, quantize_module

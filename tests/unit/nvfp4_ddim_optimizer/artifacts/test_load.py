@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
+
 from nvfp4_ddim_contracts import Manifest
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from nvfp4_ddim_optimizer.artifacts import artifact_sha256, load_artifact, read_manifest
@@ -18,7 +20,6 @@ from nvfp4_ddim_optimizer.errors import (
     ModelNotSupportedError,
 )
 from nvfp4_ddim_optimizer.nn import NVFP4Layer
-from torch import nn
 
 MODELS = ("unet", "text_encoder", "vae")
 KINDS = ("sd1", "sd2", "taesd")

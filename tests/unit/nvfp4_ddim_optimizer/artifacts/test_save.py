@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+
 from nvfp4_ddim_contracts import Manifest
 from nvfp4_ddim_optimizer.artifacts import artifact_sha256, read_manifest, verify_artifact
 from nvfp4_ddim_optimizer.artifacts import save as save_module
 from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError
 from nvfp4_ddim_optimizer.nn import NVFP4Layer, Residency, set_residency
-from safetensors import safe_open
-from safetensors.torch import load_file
 
 Quantised = Callable[[str], tuple[Any, list[Any]]]
 Save = Callable[..., Manifest]

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from nvfp4_ddim_contracts import ArtifactFile
 from nvfp4_ddim_optimizer.artifacts import read_manifest, verify_artifact
 from nvfp4_ddim_optimizer.errors import (

@@ -7,12 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
 from nvfp4_ddim_contracts import LayerEntry, Provenance
 from nvfp4_ddim_optimizer.cli.app import app
 from nvfp4_ddim_optimizer.cli.layers import format_bytes, summarise
 from nvfp4_ddim_optimizer.cli.runtime import ExitCode
-from PIL import Image
-from typer.testing import CliRunner, Result
 
 
 def run(*arguments: object) -> Result:

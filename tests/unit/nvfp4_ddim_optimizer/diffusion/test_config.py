@@ -7,6 +7,7 @@ from diffusers import (
     PNDMScheduler,
     SchedulerMixin,
 )
+
 from nvfp4_ddim_optimizer.diffusion import DiffusionConfig, PredictionType, TimestepSpacing
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 

@@ -5,6 +5,8 @@ import itertools
 import pytest
 import torch
 from diffusers import DDIMScheduler
+from torch import Tensor
+
 from nvfp4_ddim_optimizer.diffusion import (
     DiffusionConfig,
     PredictionType,
@@ -16,7 +18,6 @@ from nvfp4_ddim_optimizer.diffusion import (
     sample_ddim,
 )
 from nvfp4_ddim_optimizer.errors import GenerationCancelled, InvalidInputError
-from torch import Tensor
 
 SHAPE = (4, 8, 8)
 

@@ -1,8 +1,9 @@
 import pytest
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
-from nvfp4_ddim_optimizer.diffusion import classifier_free_guidance, needs_unconditional
 from torch import Tensor
+
+from nvfp4_ddim_optimizer.diffusion import classifier_free_guidance, needs_unconditional
 
 X = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 COND = torch.randn(2, 5, 3, generator=torch.Generator().manual_seed(1))

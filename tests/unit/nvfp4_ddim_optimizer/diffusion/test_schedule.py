@@ -1,6 +1,7 @@
 import pytest
 import torch
 from diffusers import DDIMScheduler
+
 from nvfp4_ddim_optimizer.diffusion import BetaSchedule, NoiseSchedule, make_betas
 from nvfp4_ddim_optimizer.diffusion.schedule import rescale_zero_terminal_snr
 from nvfp4_ddim_optimizer.errors import InvalidInputError

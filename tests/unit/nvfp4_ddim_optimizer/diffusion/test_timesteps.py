@@ -4,6 +4,7 @@ import pytest
 from diffusers import DDIMScheduler
 from hypothesis import given
 from hypothesis import strategies as st
+
 from nvfp4_ddim_optimizer.diffusion import (
     TimestepPlan,
     TimestepSpacing,

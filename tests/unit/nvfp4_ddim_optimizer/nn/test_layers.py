@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
+
 from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.nn import NVFP4Conv2d, NVFP4Linear, Residency, set_residency
 from nvfp4_ddim_optimizer.nvfp4 import dequantize
-from torch import nn
 
 CONVOLUTIONS: list[dict[str, Any]] = [
     {},

@@ -1,6 +1,7 @@
 import pytest
-from nvfp4_ddim_optimizer.nn import KeepRule, LayerPolicy
 from torch import nn
+
+from nvfp4_ddim_optimizer.nn import KeepRule, LayerPolicy
 
 
 @pytest.mark.parametrize(

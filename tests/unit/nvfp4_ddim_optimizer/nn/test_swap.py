@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
+
 from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.nn import (
@@ -20,7 +22,6 @@ from nvfp4_ddim_optimizer.nn import (
     set_residency,
 )
 from nvfp4_ddim_optimizer.nvfp4 import dequantize
-from torch import nn
 
 Build = Callable[..., Any]
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.nvfp4 import dequantize, quantize
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.nvfp4 import dequantize, quantize, round_to_e2m1, unpack_codes

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from nvfp4_ddim_optimizer.nvfp4 import decode_e2m1, encode_e2m1, round_to_e2m1, round_to_e4m3
 from nvfp4_ddim_optimizer.nvfp4.constants import E2M1_MAGNITUDES
 

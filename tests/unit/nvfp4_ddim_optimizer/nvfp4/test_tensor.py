@@ -2,6 +2,7 @@ import dataclasses
 
 import pytest
 import torch
+
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.nvfp4 import QuantizedTensor, packed_shapes, quantize
 

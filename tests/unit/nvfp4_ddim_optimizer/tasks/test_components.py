@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 from diffusers import FlowMatchEulerDiscreteScheduler, UNet2DConditionModel
+
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 from nvfp4_ddim_optimizer.tasks import TextToImageModel
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDIMScheduler
+from PIL import Image
+
 from nvfp4_ddim_optimizer.diffusion import StepEvent
 from nvfp4_ddim_optimizer.errors import GenerationCancelled, InvalidInputError
 from nvfp4_ddim_optimizer.tasks import TextConditioner, TextToImageModel, generate_images
-from PIL import Image
 
 STEPS = 4
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from nvfp4_ddim_optimizer.tasks import PromptTruncatedWarning, TextConditioner
 
 
