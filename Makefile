@@ -12,16 +12,19 @@ STEPS ?=
 SEED ?=
 OUT ?=
 
-.PHONY: help demo up down destroy status test lint unit clean
+.PHONY: help install demo up down destroy status test lint unit clean
 
 help: ## Show this help
 	@echo "make demo    deploy everything into a local cloud and draw a picture"
 	@echo "             PROMPT=\"red heart\" PRESET=fast|balanced|quality STEPS=30 SEED=7 OUT=heart.png"
+	@echo "make install only install, for cdk deploy and the library"
 	@echo "make up      deploy and leave it running, with the console page"
 	@echo "make down    stop the local cloud and everything in it"
 	@echo "make destroy cdk destroy --all in the local cloud"
 	@echo "make test    everything that CI runs"
 	@echo "make clean   stop the local cloud and remove what these commands made"
+
+install: $(VENV)/.runtime node_modules/.installed ## Install only
 
 # The prompt goes by the environment: quotes in it can't end a shell string.
 export PROMPT
@@ -69,11 +72,13 @@ $(VENV)/bin/python:
 	"$$python" -m venv $(VENV)
 
 $(VENV)/.runtime: requirements.txt constraints.txt pyproject.toml lambdas/requirements.txt | $(VENV)/bin/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@echo "Installing pinned dependencies into $(VENV); this takes a few minutes the first time."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
 $(VENV)/.test: requirements-dev.txt $(VENV)/.runtime
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@echo "Installing the test tools."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json
