@@ -90,6 +90,12 @@ def _parse_change_set(change_set: Any) -> None:
     change_set.template_dict = _parse_template(change_set.template)
 
 
+def _hide_outputs(stack: Any) -> None:
+    # Describing a stack resolves its outputs, which makes moto's map create, again, what they
+    # refer to and is not there (any more).
+    stack.output_map._output_json_map = {}
+
+
 def _existing_resources(stack: Any) -> list[Any]:
     # moto's map makes a resource when it is looked at; a description must make nothing.
     parsed = stack.resource_map._parsed_resources
@@ -107,12 +113,15 @@ def _execute_change_set(backend: Any, change_set_name: str) -> None:
     stack = backend.stacks[change_set.stack_id]
     kind = change_set.change_set_type
     with _lock:
+        _hide_outputs(stack)
         stack._add_stack_event(f"{kind}_IN_PROGRESS", resource_status_reason="User Initiated")
         stack.status = f"{kind}_IN_PROGRESS"
         stack.resource_map.cross_stack_resources = backend.exports
         _Execution(stack, kind, change_set.template_dict, change_set.parameters).run()
         change_set.execution_status = "EXECUTE_COMPLETE"
         if stack.status.endswith("ROLLBACK_COMPLETE"):
+            if kind == "UPDATE":
+                stack.output_map = stack._create_output_map()
             return
         stack.template = change_set.template
         stack._parse_template()
@@ -271,17 +280,19 @@ def _delete_stack(backend: Any, name_or_stack_id: str) -> None:
     )
     if stack is None:
         return
+    exports = [export.name for export in stack.exports]
+    stack.status = "DELETE_IN_PROGRESS"
     stack._add_stack_event("DELETE_IN_PROGRESS", resource_status_reason="User Initiated")
     with _lock:
+        _hide_outputs(stack)
         failures = _delete_resources(stack)
     if failures:
         stack.status = "DELETE_FAILED"
         reason = f"The following resource(s) failed to delete: {failures}."
         stack._add_stack_event("DELETE_FAILED", resource_status_reason=reason)
         return
-    for name, export in list(backend.exports.items()):
-        if export.exporting_stack_id == stack.stack_id:
-            del backend.exports[name]
+    for name in exports:
+        backend.exports.pop(name, None)
     for change_set_id, change_set in list(backend.change_sets.items()):
         if change_set.stack_id == stack.stack_id:
             del backend.change_sets[change_set_id]

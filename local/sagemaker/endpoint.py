@@ -1,6 +1,7 @@
 """One endpoint: the model on disk, the server process, its health, its restarts."""
 
 import enum
+import json
 import logging
 import shutil
 import sys
@@ -224,4 +225,15 @@ class Endpoint:
             lines = self.log.read_text(errors="replace").splitlines()
         except OSError:
             return "(none)"
-        return "\n".join(lines[-_LOG_TAIL_LINES:])
+        errors = [line for line in lines if '"level": "ERROR"' in line]
+        return _last_words(errors[-1]) if errors else "\n".join(lines[-_LOG_TAIL_LINES:])
+
+
+def _last_words(line: str) -> str:
+    """What a structured log line says went wrong: the event and the exception's last line."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return line
+    trace = str(record.get("exception", "")).strip().splitlines()
+    return ": ".join(part for part in (str(record.get("event", "")), *trace[-1:]) if part)

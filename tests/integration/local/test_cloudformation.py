@@ -119,3 +119,15 @@ def test_stacks_may_name_their_change_sets_alike(cloud: Cloud) -> None:
     cloudformation.delete_change_set(StackName="alike-2", ChangeSetName="same")
     with pytest.raises(cloudformation.exceptions.ChangeSetNotFoundException):
         cloudformation.describe_change_set(StackName="alike-2", ChangeSetName="same")
+
+
+def test_describing_a_stack_that_was_rolled_back_makes_nothing(cloud: Cloud) -> None:
+    resources: dict[str, Any] = {
+        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": "not-again"}},
+        "Fleet": {"Type": "AWS::GameLift::Fleet", "Properties": {"Name": {"Ref": "Queue"}}},
+    }
+    cloud.create_stack("rolled-back", resources, {"Url": {"Ref": "Queue"}})
+    cloud.client("cloudformation").describe_stack_resources(StackName="rolled-back")
+    assert cloud.outputs("rolled-back") == {}
+    urls = cloud.client("sqs").list_queues().get("QueueUrls", [])
+    assert not [url for url in urls if url.endswith("not-again")]
