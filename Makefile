@@ -82,7 +82,7 @@ $(VENV)/.test: requirements-dev.txt $(VENV)/.runtime
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json
-	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' 2>/dev/null || { \
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' 2>/dev/null || { \
 	  echo "Node.js 20 or newer is needed for the AWS CDK: https://nodejs.org" >&2; exit 1; }
 	npm ci --no-audit --no-fund --silent
 	@touch $@
