@@ -1,7 +1,9 @@
 """The jobs API as an app sees it, and what happens when something goes wrong underneath."""
 
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -72,12 +74,22 @@ def test_an_idempotency_key_makes_one_job(
     assert finished(first.json()["id"])["state"] == "succeeded"
 
 
-def test_prefer_wait_answers_with_the_finished_job_and_blocks_nobody(api: httpx.Client) -> None:
-    slow = api.post("/v1/jobs", json=LONG).json()["id"]
-    answer = api.post("/v1/jobs", json=FAST, headers={"Prefer": "wait=25"})
-    assert answer.status_code in {200, 202}
-    assert answer.headers["preference-applied"] == "wait=25"
-    assert api.delete(f"/v1/jobs/{slow}").status_code == 200
+def test_prefer_wait_answers_for_as_long_as_asked_and_blocks_nobody(api: httpx.Client) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(api.post, "/v1/jobs", json=LONG, headers={"Prefer": "wait=8"})
+        time.sleep(1.0)
+        began = time.monotonic()
+        quick = api.post("/v1/jobs", json=FAST).json()["id"]
+        assert time.monotonic() - began < 5
+        assert not waiting.done()
+        slow = waiting.result()
+    assert slow.status_code == 202
+    assert slow.headers["preference-applied"] == "wait=8"
+    assert api.delete(f"/v1/jobs/{slow.json()['id']}").json()["state"] == "cancelled"
+    done = api.post("/v1/jobs", json={**FAST, "seed": 1}, headers={"Prefer": "wait=25"})
+    assert done.status_code == 200
+    assert done.json()["state"] == "succeeded"
+    assert api.get(f"/v1/jobs/{quick}").json()["state"] == "succeeded"
 
 
 def test_a_running_job_is_cancelled_and_the_next_one_runs(
