@@ -35,7 +35,7 @@ def resample(
     alphas = build_scheduler().alphas_cumprod
     times = [start, 2 * start // 3, start // 3, -1]
     noise = torch.randn(latents.shape, generator=generator)
-    x = alphas[start].sqrt() * latents + (1 - alphas[start]).sqrt() * noise
+    x: Tensor = alphas[start].sqrt() * latents + (1 - alphas[start]).sqrt() * noise
     for now, then in pairwise(times):
         alpha, later = alphas[now], alphas[then] if then >= 0 else torch.tensor(1.0)
         v = model(x, torch.full((len(x),), now), tokens)
