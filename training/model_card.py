@@ -39,8 +39,7 @@ from diffusers import StableDiffusionPipeline
 pipeline = StableDiffusionPipeline.from_pretrained("models/emoji-64")
 pipeline("a slice of watermelon", num_inference_steps=20, guidance_scale={guidance}).images[0]
 ```
-Weights are stored in fp16; on a CPU load them in float32, as above. Native size: 64x64; a guidance
-scale of {guidance} and 10 to 20 steps work best.
+Weights are stored in fp16; on a CPU load them in float32, as above. Native size: 64x64.
 
 ## Data and training
 1,911 drawings from the npm package emoji-datasource-twitter 16.0.0, without skin-tone variants.
@@ -54,6 +53,9 @@ less often. `training/README.md` has the commands, times and machine.
 ## Limits
 - It knows emoji, one at a time, and mostly those it was trained on: it is meant to reproduce them
   on request. It doesn't compose scenes, count, or follow long prompts (20 tokens are read).
+- It is undertrained: 95 minutes on two shared CPU cores, about 75 views of each drawing, and the
+  loss was still falling. Simple shapes (heart, panda, soccer ball, trophy, cactus) come out; many
+  others are only blobs of about the right colours. See `docs/model/samples.png`.
 - Fine detail is soft: lettering, small faces in groups, coats of arms on flags.
 - English only. Names of people, brands or places beyond flags mean nothing to it.
 - Emoji of people carry their designers' choices; skin tones other than the default yellow are not
@@ -80,7 +82,8 @@ def _results_text(content: dict[str, object]) -> str:
     if not isinstance(rows, list):
         raise TypeError("sweep is not a list")
     lines = [
-        f"{content['description']}",
+        f"{content['description']} One caption in 200 is 0.5 points, so neighbouring rows can't be "
+        "told apart by a point or two.",
         "",
         "| guidance | top 1 | top 10 |",
         "| --- | --- | --- |",

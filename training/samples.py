@@ -67,7 +67,7 @@ CELL, CAPTION = 96, 18
 
 def load_pipeline(model: Path) -> StableDiffusionPipeline:
     """The exported model in float32 on the CPU, quiet."""
-    pipeline = StableDiffusionPipeline.from_pretrained(model, torch_dtype=torch.float32)
+    pipeline = StableDiffusionPipeline.from_pretrained(model, dtype=torch.float32)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
