@@ -5,6 +5,8 @@ from pathlib import Path
 
 __all__ = ["model_card"]
 
+GUIDANCE = 3.0
+
 CARD = """---
 license: cc-by-4.0
 language: en
@@ -53,7 +55,7 @@ less often. `training/README.md` has the commands, times and machine.
 ## Limits
 - It knows emoji, one at a time, and mostly those it was trained on: it is meant to reproduce them
   on request. It doesn't compose scenes, count, or follow long prompts (20 tokens are read).
-- It is undertrained: 95 minutes on two shared CPU cores, about 75 views of each drawing, and the
+- It is undertrained: two hours on two shared CPU cores, about 75 views of each drawing, and the
   loss was still falling. Simple shapes (heart, panda, soccer ball, trophy, cactus) come out; many
   others are only blobs of about the right colours. See `docs/model/samples.png`.
 - Fine detail is soft: lettering, small faces in groups, coats of arms on flags.
@@ -70,11 +72,11 @@ def model_card(sizes: dict[str, int], results: Path) -> str:
         sizes: parameters of "unet", "text_encoder" and "vae".
         results: what `training.evaluate` wrote; the card says so if it isn't there yet.
     """
-    guidance, text = 3.0, "Not measured yet."
+    text = "Not measured yet."
     if results.exists():
         content = json.loads(results.read_text(encoding="utf-8"))
-        guidance, text = content["guidance"], _results_text(content)
-    return CARD.format(**sizes, guidance=guidance, results=text)
+        text = _results_text(content)
+    return CARD.format(**sizes, guidance=GUIDANCE, results=text)
 
 
 def _results_text(content: dict[str, object]) -> str:
@@ -82,8 +84,8 @@ def _results_text(content: dict[str, object]) -> str:
     if not isinstance(rows, list):
         raise TypeError("sweep is not a list")
     lines = [
-        f"{content['description']} One caption in 200 is 0.5 points, so neighbouring rows can't be "
-        "told apart by a point or two.",
+        f"{content['description']} The standard error is about 1.4 points at top 1 and 2.5 "
+        "at top 10, so the two best rows can't be told apart.",
         "",
         "| guidance | top 1 | top 10 |",
         "| --- | --- | --- |",
