@@ -55,8 +55,8 @@ less often. `training/README.md` has the commands, times and machine.
 ## Limits
 - It knows emoji, one at a time, and mostly those it was trained on: it is meant to reproduce them
   on request. It doesn't compose scenes, count, or follow long prompts (20 tokens are read).
-- It is undertrained: two hours on two shared CPU cores, about 75 views of each drawing, and the
-  loss was still falling. Simple shapes (heart, panda, soccer ball, trophy, cactus) come out; many
+- It is undertrained: two hours on two shared CPU cores, about 75 views of each drawing.
+  Simple shapes (heart, panda, soccer ball, trophy, cactus) come out; many
   others are only blobs of about the right colours. See `docs/model/samples.png`.
 - Fine detail is soft: lettering, small faces in groups, coats of arms on flags.
 - English only. Names of people, brands or places beyond flags mean nothing to it.
