@@ -155,7 +155,7 @@ def tune_process() -> None:
     # A container may own fewer processors than it sees; more threads than those fight each other.
     os.environ.setdefault("OMP_NUM_THREADS", str(probe_machine(gpus=False).cpu_count))
     # Threads that spin while they wait for each other starve on a machine that has other work, too:
-    # two of them on two busy processors took 50 times as long as one.
+    # two of them on two busy processors can take many times as long as one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
