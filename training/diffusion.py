@@ -1,4 +1,4 @@
-"""Train the UNet and the text encoder together on cached latents.
+"""Train the UNet on cached latents and the states of the trained, frozen text encoder.
 
 v-prediction (Salimans & Ho 2022, eq. for v in app. D) with the SNR weight of Hang et al. 2023 in
 its v form, 10 % empty captions for classifier-free guidance, an exponential average of the weights,
@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from diffusers import AutoencoderTiny
+from diffusers import AutoencoderTiny, UNet2DConditionModel
 from torch import Tensor, nn
-from transformers import CLIPTokenizer
+from transformers import CLIPTextModel, CLIPTokenizer
 
 from training.autoencoder import encode_all
 from training.captions import Captioner, load_entries, sampling_weights
@@ -24,7 +24,7 @@ from training.networks import build_scheduler, build_text_encoder, build_unet
 from training.tokenizer import tokenize
 from training.workers import run_workers, share_gradients
 
-__all__ = ["TextToLatent", "sample_latents"]
+__all__ = ["load_text_encoder", "predict", "sample_latents"]
 
 app = typer.Typer(help=__doc__)
 
@@ -48,33 +48,38 @@ SHOWN_PROMPTS = (
 )
 
 
-class TextToLatent(nn.Module):
-    """UNet and text encoder in one module, as they are trained, averaged and saved."""
+def load_text_encoder(path: Path, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """The text encoder that `training.text` wrote, frozen."""
+    encoder = build_text_encoder(tokenizer)
+    encoder.load_state_dict(torch.load(path, weights_only=True))
+    return encoder.requires_grad_(False).eval()  # type: ignore[no-any-return]
 
-    def __init__(self, tokenizer: CLIPTokenizer) -> None:
-        super().__init__()
-        self.unet = build_unet()
-        self.text_encoder = build_text_encoder(tokenizer)
 
-    def forward(self, noisy: Tensor, timesteps: Tensor, tokens: Tensor) -> Tensor:
-        """v prediction [B, C, h, w] from noisy [B, C, h, w], timesteps [B], tokens [B, L]."""
-        text = self.text_encoder(tokens).last_hidden_state
-        return self.unet(noisy, timesteps, text, return_dict=False)[0]  # type: ignore[no-any-return]
+def predict(unet: nn.Module, noisy: Tensor, timesteps: Tensor, text: Tensor) -> Tensor:
+    """v prediction [B, C, h, w] from noisy [B, C, h, w], timesteps [B], text states [B, L, D]."""
+    return unet(noisy, timesteps, text, return_dict=False)[0]  # type: ignore[no-any-return]
 
 
 @torch.no_grad()
 def sample_latents(
-    model: TextToLatent, tokens: Tensor, empty: Tensor, *, steps: int, guidance: float, seed: int
+    unet: UNet2DConditionModel,
+    text: Tensor,
+    empty: Tensor,
+    *,
+    steps: int,
+    guidance: float,
+    seed: int,
 ) -> Tensor:
-    """DDIM with classifier-free guidance. tokens: [B, L]; empty: [1, L]; returns [B, C, 8, 8]."""
+    """DDIM with classifier-free guidance. text: [B, L, D]; empty: [1, L, D]; [B, C, 8, 8] out."""
     scheduler = build_scheduler()
     scheduler.set_timesteps(steps)
-    config = model.unet.config
-    shape = (len(tokens), config.in_channels, config.sample_size, config.sample_size)
+    config = unet.config
+    shape = (len(text), config.in_channels, config.sample_size, config.sample_size)
     x = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
-    both = torch.cat([empty.expand(len(tokens), -1), tokens])
+    both = torch.cat([empty.expand(len(text), -1, -1), text])
     for timestep in scheduler.timesteps:
-        unguided, guided = model(torch.cat([x, x]), timestep.expand(len(both)), both).chunk(2)
+        v = predict(unet, torch.cat([x, x]), timestep.expand(len(both)), both)
+        unguided, guided = v.chunk(2)
         v = unguided + guidance * (guided - unguided)
         x = scheduler.step(v, timestep, x, return_dict=False)[0]
     return x
@@ -83,23 +88,22 @@ def sample_latents(
 class Trainer:
     """State of a run: model, average, optimizer; saved every few minutes and resumable."""
 
-    def __init__(
-        self, data: Path, vae: Path, tokenizer: Path, run: Path, *, peak_rate: float, seed: int
-    ) -> None:
-        torch.manual_seed(seed)
-        self.run, self.peak_rate = run, peak_rate
-        self.random, self.generator = random.Random(seed), torch.Generator().manual_seed(seed)
-        self.tokenizer = CLIPTokenizer.from_pretrained(tokenizer)
-        self.vae = AutoencoderTiny.from_pretrained(vae).eval()
-        self.latents = encode_all(self.vae, load_images(data))
-        entries = load_entries(data)
+    def __init__(self, options: "Options") -> None:
+        torch.manual_seed(options.seed)
+        self.run, self.peak_rate = options.run, options.peak_rate
+        self.random, self.generator = random.Random(), torch.Generator()
+        self.tokenizer = CLIPTokenizer.from_pretrained(options.tokenizer)
+        self.text_encoder = load_text_encoder(options.text, self.tokenizer)
+        self.vae = AutoencoderTiny.from_pretrained(options.vae).eval()
+        self.latents = encode_all(self.vae, load_images(options.data))
+        entries = load_entries(options.data)
         self.captioner = Captioner(entries)
         self.weights = torch.from_numpy(sampling_weights(entries))
-        self.model, self.average = TextToLatent(self.tokenizer), TextToLatent(self.tokenizer)
+        self.model, self.average = build_unet(), build_unet()
         self.average.load_state_dict(self.model.state_dict())
         self.average.requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(
-            self._groups(), lr=peak_rate, betas=(0.9, 0.99), fused=True
+            self._groups(), lr=self.peak_rate, betas=(0.9, 0.99), fused=True
         )
         self.alphas = build_scheduler().alphas_cumprod
         self.step, self.elapsed = 0, 0.0
@@ -112,16 +116,22 @@ class Trainer:
             {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
         ]
 
+    @torch.no_grad()
+    def encode(self, texts: list[str]) -> Tensor:
+        """Text states [B, L, D]."""
+        states: Tensor = self.text_encoder(tokenize(self.tokenizer, texts)).last_hidden_state
+        return states
+
     def batch(self, size: int, drop: float) -> tuple[Tensor, Tensor]:
-        """Latents [B, C, h, w] and token ids [B, L] of `size` drawings, captions drawn anew."""
+        """Latents [B, C, h, w] and text states [B, L, D] of `size` drawings, newly captioned."""
         index = torch.multinomial(self.weights, size, replacement=False, generator=self.generator)
         texts = [
             "" if self.random.random() < drop else self.captioner.sample(i, self.random)
             for i in index.tolist()
         ]
-        return self.latents[index], tokenize(self.tokenizer, texts)
+        return self.latents[index], self.encode(texts)
 
-    def loss(self, latents: Tensor, tokens: Tensor) -> Tensor:
+    def loss(self, latents: Tensor, text: Tensor) -> Tensor:
         """Weighted squared error of v at stratified random timesteps."""
         count = len(latents)
         strata = torch.arange(count) + torch.rand(count, generator=self.generator)
@@ -130,7 +140,8 @@ class Trainer:
         noise = torch.randn(latents.shape, generator=self.generator)
         noisy = alpha_bar.sqrt() * latents + (1 - alpha_bar).sqrt() * noise
         target = alpha_bar.sqrt() * noise - (1 - alpha_bar).sqrt() * latents
-        error = (self.model(noisy, timesteps, tokens) - target).square().mean(dim=(1, 2, 3))
+        v = predict(self.model, noisy, timesteps, text)
+        error = (v - target).square().mean(dim=(1, 2, 3))
         snr = alpha_bar.flatten() / (1 - alpha_bar.flatten()).clamp_min(1e-6)
         weight = (snr.clamp_max(5) + 1) / (snr + 1)
         mean: Tensor = (weight * error).mean()
@@ -172,17 +183,14 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.elapsed = state["step"], state["elapsed"]
-        self.reseed(self.step)
 
-    def begin_from(self, text: Path | None, unet: Path | None) -> None:
-        """Start from a trained text encoder, and from the averaged UNet of another run."""
+    def begin_from(self, unet: Path) -> None:
+        """Start from a diffusers UNet, as far as its shapes fit."""
+        weights = UNet2DConditionModel.from_pretrained(unet).state_dict()
         for part in (self.model, self.average):
-            if text is not None:
-                part.text_encoder.load_state_dict(torch.load(text, weights_only=True))
-            if unet is not None:
-                average = torch.load(unet, weights_only=True)["average"]
-                own = {k.removeprefix("unet."): v for k, v in average.items() if k[:5] == "unet."}
-                part.unet.load_state_dict(own)
+            own = part.state_dict()
+            fitting = {k: v for k, v in weights.items() if own[k].shape == v.shape}
+            part.load_state_dict(own | fitting)
 
     def reseed(self, seed: int) -> None:
         """Restart the streams of drawings, captions and noise."""
@@ -192,9 +200,8 @@ class Trainer:
     @torch.no_grad()
     def show(self) -> None:
         """Write a grid of 16 prompts, 12 DDIM steps at guidance 3, from the averaged weights."""
-        tokens = tokenize(self.tokenizer, list(SHOWN_PROMPTS))
-        empty = tokenize(self.tokenizer, [""])
-        latents = sample_latents(self.average, tokens, empty, steps=12, guidance=3.0, seed=0)
+        text, empty = self.encode(list(SHOWN_PROMPTS)), self.encode([""])
+        latents = sample_latents(self.average, text, empty, steps=12, guidance=3.0, seed=0)
         save_grid(self.vae.decoder(latents), 8, self.run / f"grid-{self.step:06d}.png")
 
 
@@ -206,6 +213,7 @@ class Options:
     data: Path
     vae: Path
     tokenizer: Path
+    text: Path
     run: Path
     batch: int
     peak_rate: float
@@ -213,30 +221,26 @@ class Options:
     seed: int
     resume: bool
     workers: int
-    text: Path | None
     unet: Path | None
 
 
 def _work(rank: int, options: Options) -> None:
     """One worker: train until the deadline; rank 0 logs, checkpoints and draws the grids."""
-    o = options
-    trainer = Trainer(o.data, o.vae, o.tokenizer, o.run, peak_rate=o.peak_rate, seed=o.seed)
-    clock = WallClock(o.until)
-    if o.resume:
+    trainer, clock = Trainer(options), WallClock(options.until)
+    if options.unet is not None:
+        trainer.begin_from(options.unet)
+    if options.resume:
         trainer.resume()
         clock.start -= trainer.elapsed
-    trainer.begin_from(o.text, o.unet)
-    trainer.reseed(1000 * trainer.step + 100 * o.seed + rank)
-    _train(trainer, clock, o, first=rank == 0)
+    trainer.reseed(1000 * trainer.step + 100 * options.seed + rank)
+    _train(trainer, clock, options, first=rank == 0)
 
 
 def _train(trainer: Trainer, clock: WallClock, options: Options, *, first: bool) -> None:
     """The loop; `first` marks the worker that writes files."""
     log = options.run / "log.txt"
     if first:
-        parts = trainer.model.named_children()
-        sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in parts}
-        log_line(log, f"parameters {sizes}")
+        log_line(log, f"parameters {sum(p.numel() for p in trainer.model.parameters())}")
     began, start, saved, shown, smooth = time.time(), trainer.step, time.time(), 0, 0.0
     progress = clock.progress()
     while progress < 1:
@@ -271,13 +275,15 @@ def main(
     resume: Annotated[bool, typer.Option(help="go on from the run's checkpoint")] = False,
     workers: Annotated[int, typer.Option(help="processes that share the cores")] = 2,
     port: Annotated[int, typer.Option(help="local port the workers meet at")] = 29531,
-    text: Annotated[Path | None, typer.Option(help="text encoder from training.text")] = None,
-    unet: Annotated[Path | None, typer.Option(help="checkpoint to take the UNet from")] = None,
+    text: Annotated[Path, typer.Option(help="text encoder from training.text")] = Path(
+        "training/runs/text/text_encoder.pt"
+    ),
+    unet: Annotated[Path | None, typer.Option(help="diffusers UNet to begin with")] = None,
 ) -> None:
     """Train until the deadline; checkpoint every 5 minutes, sample grid every 10."""
     run.mkdir(parents=True, exist_ok=True)
     options = Options(
-        until, data, vae, tokenizer, run, batch, peak_rate, drop, seed, resume, workers, text, unet
+        until, data, vae, tokenizer, text, run, batch, peak_rate, drop, seed, resume, workers, unet
     )
     run_workers(_work, options, workers, port)
 

@@ -13,26 +13,24 @@ import typer
 from diffusers import AutoencoderTiny, StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
-from training.diffusion import TextToLatent
+from training.diffusion import load_text_encoder
 from training.model_card import model_card
-from training.networks import build_scheduler
+from training.networks import build_scheduler, build_unet
 
 __all__ = ["assemble", "write_model"]
 
 app = typer.Typer(help=__doc__)
 
 
-def assemble(vae: Path, tokenizer: Path, checkpoint: Path | None) -> StableDiffusionPipeline:
-    """The pipeline in float32 with the averaged weights; random ones without a checkpoint."""
-    words = CLIPTokenizer.from_pretrained(tokenizer)
-    model = TextToLatent(words)
-    if checkpoint is not None:
-        model.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
+def assemble(vae: Path, tokenizer: Path, text: Path, checkpoint: Path) -> StableDiffusionPipeline:
+    """The pipeline in float32 with the UNet's averaged weights."""
+    words, unet = CLIPTokenizer.from_pretrained(tokenizer), build_unet()
+    unet.load_state_dict(torch.load(checkpoint, weights_only=True)["average"])
     return StableDiffusionPipeline(
         vae=AutoencoderTiny.from_pretrained(vae),
-        text_encoder=model.text_encoder,
+        text_encoder=load_text_encoder(text, words),
         tokenizer=words,
-        unet=model.unet,
+        unet=unet,
         scheduler=build_scheduler(),
         safety_checker=None,
         feature_extractor=None,
@@ -70,13 +68,14 @@ def main(
     ),
     vae: Annotated[Path, typer.Option()] = Path("training/runs/autoencoder/final"),
     tokenizer: Annotated[Path, typer.Option()] = Path("training/runs/tokenizer"),
-    checkpoint: Annotated[Path | None, typer.Option(help="default: random weights")] = None,
+    text: Annotated[Path, typer.Option()] = Path("training/runs/text/text_encoder.pt"),
+    checkpoint: Annotated[Path, typer.Option()] = Path("training/runs/diffusion/checkpoint.pt"),
     results: Annotated[Path, typer.Option(help="numbers for the card, if the file is there")] = (
         Path("docs/model/retrieval.json")
     ),
 ) -> None:
     """Assemble and write the model directory."""
-    pipeline = assemble(vae, tokenizer, checkpoint)
+    pipeline = assemble(vae, tokenizer, text, checkpoint)
     parts = {"unet": pipeline.unet, "text_encoder": pipeline.text_encoder, "vae": pipeline.vae}
     sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in parts.items()}
     write_model(pipeline, output, model_card(sizes, results))

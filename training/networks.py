@@ -1,4 +1,4 @@
-"""The two networks that are trained together: a small UNet and a small CLIP text encoder."""
+"""The two networks: a small UNet and a small CLIP text encoder, and the noise schedule."""
 
 from diffusers import DDIMScheduler, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
@@ -6,10 +6,19 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from training.autoencoder import LATENT_CHANNELS
 from training.tokenizer import MAX_TOKENS
 
-__all__ = ["LATENT_SIZE", "TEXT_WIDTH", "build_scheduler", "build_text_encoder", "build_unet"]
+__all__ = [
+    "LATENT_SIZE",
+    "LAYOUT_TOKENS",
+    "TEXT_WIDTH",
+    "build_scheduler",
+    "build_text_encoder",
+    "build_unet",
+]
 
 LATENT_SIZE = 8
-TEXT_WIDTH = 192
+TEXT_WIDTH = 256
+# The last positions, padding in all but very long prompts: each lays out one 2x2 patch of latents.
+LAYOUT_TOKENS = 16
 
 
 def build_unet() -> UNet2DConditionModel:
@@ -30,12 +39,12 @@ def build_unet() -> UNet2DConditionModel:
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Three transformer layers over the project's own vocabulary, from random weights."""
+    """Four transformer layers over the project's own vocabulary, from random weights."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=TEXT_WIDTH,
         intermediate_size=4 * TEXT_WIDTH,
-        num_hidden_layers=3,
+        num_hidden_layers=4,
         num_attention_heads=4,
         max_position_embeddings=MAX_TOKENS,
         projection_dim=TEXT_WIDTH,

@@ -1,9 +1,10 @@
-"""Give the text encoder a start: from a caption, name the drawing and guess its latents.
+"""Train the text encoder: from a caption, name the drawing and lay out its latents.
 
 Learning what words look like through the diffusion loss alone is slow: at most timesteps the noisy
-latents tell more than the text. Here the states from the end token on, which the UNet attends to,
-must tell through two linear heads which drawing is meant and what its latents are. The heads are
-thrown away.
+latents tell more than the text. Here the state of the end token must tell through a linear head
+which drawing is meant, and the states of the last `LAYOUT_TOKENS` positions, which are padding in
+all but very long prompts, must each tell through one shared linear head what a 2x2 patch of its
+latents is. The heads are thrown away; the UNet attends to the states.
 """
 
 import random
@@ -21,11 +22,11 @@ from transformers import CLIPTokenizer
 from training.autoencoder import encode_all
 from training.captions import Captioner, load_entries, sampling_weights
 from training.common import WallClock, cosine_rate, load_images, log_line
-from training.networks import TEXT_WIDTH, build_text_encoder
+from training.networks import LAYOUT_TOKENS, TEXT_WIDTH, build_text_encoder
 from training.tokenizer import tokenize
 from training.workers import run_workers, share_gradients
 
-__all__ = ["TextStart"]
+__all__ = ["TextStart", "patches"]
 
 app = typer.Typer(help=__doc__)
 
@@ -33,19 +34,24 @@ app = typer.Typer(help=__doc__)
 class TextStart(nn.Module):
     """Text encoder with a classifier over drawings and a linear guess of the latents."""
 
-    def __init__(self, tokenizer: CLIPTokenizer, drawings: int, latent_size: int) -> None:
+    def __init__(self, tokenizer: CLIPTokenizer, drawings: int, patch_size: int) -> None:
         super().__init__()
         self.text_encoder = build_text_encoder(tokenizer)
         self.end_token = tokenizer.eos_token_id
         self.classifier = nn.Linear(TEXT_WIDTH, drawings)
-        self.guess = nn.Linear(TEXT_WIDTH, latent_size)
+        self.guess = nn.Linear(TEXT_WIDTH, patch_size)
 
     def forward(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits [B, drawings] and guessed latents [B, latent_size] from tokens [B, L]."""
+        """Logits [B, drawings] and guessed patches [B, 16, patch_size] from tokens [B, L]."""
         states = self.text_encoder(tokens).last_hidden_state
-        ends = (tokens == self.end_token).unsqueeze(-1).float()
-        pooled = (states * ends).sum(dim=1) / ends.sum(dim=1)
-        return self.classifier(pooled), self.guess(pooled)
+        first_end = (tokens == self.end_token).int().argmax(dim=1)
+        named = self.classifier(states[torch.arange(len(states)), first_end])
+        return named, self.guess(states[:, -LAYOUT_TOKENS:])
+
+
+def patches(latents: Tensor) -> Tensor:
+    """Latents [N, C, 8, 8] as [N, 16, 4C]: 2x2 patches, row by row."""
+    return F.pixel_unshuffle(latents, 2).flatten(2).transpose(1, 2).contiguous()
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,6 @@ class Options:
     vae: Path
     tokenizer: Path
     run: Path
-    start: Path | None
     batch: int
     peak_rate: float
     seed: int
@@ -70,14 +75,10 @@ def _work(rank: int, options: Options) -> None:
     rng = random.Random(100 * options.seed + rank)
     tokenizer = CLIPTokenizer.from_pretrained(options.tokenizer)
     vae = AutoencoderTiny.from_pretrained(options.vae)
-    latents = encode_all(vae, load_images(options.data)).flatten(1)
+    latents = patches(encode_all(vae, load_images(options.data)))
     entries = load_entries(options.data)
     captioner, weights = Captioner(entries), torch.from_numpy(sampling_weights(entries))
-    model = TextStart(tokenizer, len(entries), latents.shape[1])
-    if options.start is not None:
-        average = torch.load(options.start, weights_only=True)["average"]
-        own = {k.removeprefix("text_encoder."): v for k, v in average.items() if "text_en" in k}
-        model.text_encoder.load_state_dict(own)
+    model = TextStart(tokenizer, len(entries), latents.shape[2])
     parameters = list(model.parameters())
     optimizer = torch.optim.AdamW(
         parameters, lr=options.peak_rate, betas=(0.9, 0.99), weight_decay=1e-2, fused=True
@@ -90,7 +91,7 @@ def _work(rank: int, options: Options) -> None:
         name_loss = F.cross_entropy(logits, index)
         guess_loss = F.mse_loss(guess, latents[index])
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(name_loss + 4 * guess_loss)
+        torch.autograd.backward(name_loss + 10 * guess_loss)
         progress = share_gradients(parameters, clock.progress())
         nn.utils.clip_grad_norm_(parameters, 1.0)
         for group in optimizer.param_groups:
@@ -109,12 +110,11 @@ def _work(rank: int, options: Options) -> None:
 
 @app.command()
 def main(
-    until: Annotated[str, typer.Option(help="deadline, HH:MM UTC or minutes as in 6m")],
+    until: Annotated[str, typer.Option(help="deadline, HH:MM UTC or minutes as in 18m")],
     data: Annotated[Path, typer.Option(help="npz of images")] = Path("training/data/emoji_64.npz"),
     vae: Annotated[Path, typer.Option()] = Path("training/runs/autoencoder/final"),
     tokenizer: Annotated[Path, typer.Option()] = Path("training/runs/tokenizer"),
     run: Annotated[Path, typer.Option(help="output folder")] = Path("training/runs/text"),
-    start: Annotated[Path | None, typer.Option(help="diffusion checkpoint to begin with")] = None,
     batch: Annotated[int, typer.Option(help="captions a step for each worker")] = 64,
     peak_rate: float = 1.5e-3,
     seed: int = 0,
@@ -123,7 +123,7 @@ def main(
 ) -> None:
     """Train until the deadline."""
     run.mkdir(parents=True, exist_ok=True)
-    options = Options(until, data, vae, tokenizer, run, start, batch, peak_rate, seed)
+    options = Options(until, data, vae, tokenizer, run, batch, peak_rate, seed)
     run_workers(_work, options, workers, port)
 
 

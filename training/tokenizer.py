@@ -17,7 +17,7 @@ __all__ = ["MAX_TOKENS", "tokenize", "train_tokenizer"]
 
 app = typer.Typer(help=__doc__)
 
-MAX_TOKENS = 20
+MAX_TOKENS = 32
 VOCABULARY = 3072
 START, END = "<|startoftext|>", "<|endoftext|>"
 CLIP_WORDS = Regex(r"""'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+""")
