@@ -1,7 +1,7 @@
 """Does the model draw what was asked? Retrieval of the training drawing from the sample.
 
 Each of 200 captions is drawn once. EfficientNet-Lite0 features (ImageNet) of the sample are
-compared by cosine with those of all 1,911 training drawings; top k counts how often the drawing
+compared by cosine with those of all training drawings; top k counts how often the drawing
 with the prompted label is among the k nearest. The model card shows the sweep.
 """
 
@@ -101,8 +101,8 @@ def main(
         "description": (
             f"Retrieval over {captions} captions (plain Unicode labels, drawn with the training "
             f"weights), {steps} DDIM steps, one sample each: is the drawing with the prompted "
-            "label the nearest of all 1,911, or among the 10 nearest, in EfficientNet-Lite0 "
-            "features? These are captions the model was trained on."
+            f"label the nearest of all {len(entries)}, or among the 10 nearest, in "
+            "EfficientNet-Lite0 features? These are captions the model was trained on."
         ),
         "best_of_sweep": best["guidance"],
         "sweep": rows,

@@ -28,10 +28,10 @@ it draws is derived from them: keep the attribution.
 | part | what | parameters |
 | --- | --- | --- |
 | `unet` | `UNet2DConditionModel` on 8x8 latents of 8 channels, v-prediction | {unet:,} |
-| `text_encoder` | `CLIPTextModel`, 3 layers, trained from random weights with the UNet | \
+| `text_encoder` | `CLIPTextModel`, 3 layers, trained from random weights before the UNet | \
 {text_encoder:,} |
 | `vae` | `AutoencoderTiny`, 8 pixels to a latent, latents of unit variance | {vae:,} |
-| `tokenizer` | `CLIPTokenizer`, own vocabulary, 20 tokens | |
+| `tokenizer` | `CLIPTokenizer`, own vocabulary, 32 tokens | |
 | `scheduler` | `DDIMScheduler`, zero terminal SNR, trailing spacing | |
 
 ## Use
@@ -44,24 +44,20 @@ pipeline("a slice of watermelon", num_inference_steps=20, guidance_scale={guidan
 Weights are stored in fp16; on a CPU load them in float32, as above. Native size: 64x64.
 
 ## Data and training
-1,911 drawings from the npm package emoji-datasource-twitter 16.0.0, without skin-tone variants.
-Captions are made from their names, Unicode labels and the keywords of emojibase-data (MIT),
-reworded each time a drawing is shown. Near-duplicates (flags, hair and gender variants) are shown
-less often. `training/README.md` has the commands, times and machine.
+599 well-known drawings from the npm package emoji-datasource-twitter 16.0.0: the first emoji of
+six categories, some familiar later ones and 14 flags. Captions are made from their names, Unicode
+labels and the keywords of emojibase-data (MIT), reworded each time a drawing is shown.
+`training/README.md` has the commands, times and machine.
 
 ## Results
 {results}
 
 ## Limits
 - It knows emoji, one at a time, and mostly those it was trained on: it is meant to reproduce them
-  on request. It doesn't compose scenes, count, or follow long prompts (20 tokens are read).
-- It is undertrained: two hours on two shared CPU cores, about 75 views of each drawing.
-  Simple shapes (heart, panda, soccer ball, trophy, cactus) come out; many
-  others are only blobs of about the right colours. See `docs/model/samples.png`.
-- Fine detail is soft: lettering, small faces in groups, coats of arms on flags.
-- English only. Names of people, brands or places beyond flags mean nothing to it.
-- Emoji of people carry their designers' choices; skin tones other than the default yellow are not
-  in the data.
+  on request. It doesn't compose scenes, count, or follow long prompts (32 tokens are read).
+- Fine detail is soft: lettering, thin lines, coats of arms on flags. See `docs/model/samples.png`.
+- English only. It knows no people, letters, arrows, signs or clock faces: they were not in the
+  data, and names of persons, brands or places mean nothing to it.
 """
 
 
@@ -84,8 +80,9 @@ def _results_text(content: dict[str, object]) -> str:
     if not isinstance(rows, list):
         raise TypeError("sweep is not a list")
     lines = [
-        f"{content['description']} The standard error is about 1.4 points at top 1 and 2.5 "
-        "at top 10, so the two best rows can't be told apart.",
+        str(content["description"]),
+        "",
+        f"Guidance {content['best_of_sweep']} was best.",
         "",
         "| guidance | top 1 | top 10 |",
         "| --- | --- | --- |",

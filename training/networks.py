@@ -16,7 +16,7 @@ __all__ = [
 ]
 
 LATENT_SIZE = 8
-TEXT_WIDTH = 256
+TEXT_WIDTH = 192
 # The last positions, padding in all but very long prompts: each lays out one 2x2 patch of latents.
 LAYOUT_TOKENS = 16
 
@@ -39,12 +39,12 @@ def build_unet() -> UNet2DConditionModel:
 
 
 def build_text_encoder(tokenizer: CLIPTokenizer) -> CLIPTextModel:
-    """Four transformer layers over the project's own vocabulary, from random weights."""
+    """Three transformer layers over the project's own vocabulary, from random weights."""
     config = CLIPTextConfig(
         vocab_size=len(tokenizer),
         hidden_size=TEXT_WIDTH,
         intermediate_size=4 * TEXT_WIDTH,
-        num_hidden_layers=4,
+        num_hidden_layers=3,
         num_attention_heads=4,
         max_position_embeddings=MAX_TOKENS,
         projection_dim=TEXT_WIDTH,

@@ -115,7 +115,7 @@ def main(
     vae: Annotated[Path, typer.Option()] = Path("training/runs/autoencoder/final"),
     tokenizer: Annotated[Path, typer.Option()] = Path("training/runs/tokenizer"),
     run: Annotated[Path, typer.Option(help="output folder")] = Path("training/runs/text"),
-    batch: Annotated[int, typer.Option(help="captions a step for each worker")] = 64,
+    batch: Annotated[int, typer.Option(help="captions a step for each worker")] = 32,
     peak_rate: float = 1.5e-3,
     seed: int = 0,
     workers: int = 2,
