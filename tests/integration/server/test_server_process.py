@@ -45,6 +45,15 @@ def requests_logged(server: Any) -> list[dict[str, Any]]:
     return [event for event in server.events if event["event"] == "request"]
 
 
+def wait_for_requests_logged(server: Any, count: int) -> list[dict[str, Any]]:
+    """The logged requests once there are `count`: a line may come after its answer."""
+    deadline = time.monotonic() + 30
+    while len(logged := requests_logged(server)) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return logged
+
+
 def wait_until_steps_run(server: Any) -> None:
     """Until a second request is refused, so the only place is taken."""
     deadline = time.monotonic() + 30
@@ -190,7 +199,7 @@ def test_logs_one_json_line_a_request_and_never_the_prompt(server: Any) -> None:
     begun = len(requests_logged(server))
     assert paint(server, PEAR | {"prompt": secret}, **headers).status_code == 200
     assert paint(server, {"prompt": secret, "preset": "turbo"}).status_code == 422
-    first, second = requests_logged(server)[begun:]
+    first, second = wait_for_requests_logged(server, begun + 2)[begun:]
     assert (first["status"], first["job_id"], first["num_inference_steps"]) == (200, JOB, 10)
     assert first["seconds"] > 0
     assert second["status"] == 422
