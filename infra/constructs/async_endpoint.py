@@ -192,7 +192,9 @@ def _async_config(
             s3_failure_path=results.s3_url_for_object(ASYNC_FAILURE_PREFIX),
             kms_key_id=key.key_arn,
             notification_config=sagemaker.CfnEndpointConfig.AsyncInferenceNotificationConfigProperty(
-                success_topic=succeeded.topic_arn, error_topic=failed.topic_arn
+                success_topic=succeeded.topic_arn,
+                error_topic=failed.topic_arn,
+                include_inference_response_in=["ERROR_NOTIFICATION_TOPIC"],
             ),
         ),
     )

@@ -38,6 +38,7 @@ def test_answers_and_failures_go_to_the_results_bucket_and_to_topics(assembly: A
     assert output["KmsKeyId"]
     topics = output["NotificationConfig"]
     assert topics["SuccessTopic"] != topics["ErrorTopic"]
+    assert topics["IncludeInferenceResponseIn"] == ["ERROR_NOTIFICATION_TOPIC"]
     assert config["ClientConfig"]["MaxConcurrentInvocationsPerInstance"] >= 1
     for topic in assembly.inference.of_type("AWS::SNS::Topic").values():
         assert topic["Properties"]["KmsMasterKeyId"]

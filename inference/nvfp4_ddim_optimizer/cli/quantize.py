@@ -1,5 +1,6 @@
 """`nvfp4-ddim quantize`: make an NVFP4 artifact from a full-precision model."""
 
+from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +41,15 @@ def quantize(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an artifact that is there.")
     ] = False,
+    source_date_epoch: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            envvar="SOURCE_DATE_EPOCH",
+            help="Seconds since 1970 for the manifest: with them, equal models give equal bytes.",
+            show_default="now",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the manifest.")] = False,
 ) -> None:
     """Quantise a diffusion model to NVFP4, without retraining.
@@ -61,6 +71,9 @@ def quantize(
         )
         from nvfp4_ddim_optimizer.tasks import TextToImageModel
 
+    created_at = (
+        None if source_date_epoch is None else datetime.fromtimestamp(source_date_epoch, UTC)
+    )
     source = locate_full_precision(model)
     with waiting(f"Loading {source.name}"):
         pipeline = load_diffusers(source)
@@ -81,6 +94,7 @@ def quantize(
             default_guidance_scale=guidance_scale,
             native_height=height,
             native_width=width,
+            created_at=created_at,
             overwrite=overwrite,
         )
     if as_json:

@@ -42,6 +42,22 @@ def test_quantize_writes_what_it_was_told(artifact: Path) -> None:
     assert (manifest["native_width"], manifest["native_height"]) == (16, 16)
 
 
+def test_quantize_with_a_source_date_gives_the_same_bytes(
+    tiny_directory: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    copies = [tmp_path / folder / "tiny" for folder in ("a", "b")]
+    for copy in copies:
+        result = run("quantize", tiny_directory("taesd"), copy, "--search", "absmax")
+        assert result.exit_code == ExitCode.OK, result.output
+    first, second = (
+        {path.relative_to(copy): path.read_bytes() for path in copy.rglob("*") if path.is_file()}
+        for copy in copies
+    )
+    assert first == second
+    assert json.loads(first[Path("manifest.json")])["created_at"].startswith("2023-11-14T22:13:20")
+
+
 def test_generate_saves_pictures_with_their_provenance(artifact: Path, tmp_path: Path) -> None:
     out = tmp_path / "new" / "cat.png"
     arguments = ("generate", "cat", "-m", artifact, "-o", out, "--steps", 2, "--seed", 7, "--json")
