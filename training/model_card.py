@@ -5,7 +5,7 @@ from pathlib import Path
 
 __all__ = ["model_card"]
 
-GUIDANCE = 3.0
+DEFAULT_GUIDANCE = 3.0
 
 CARD = """---
 license: cc-by-4.0
@@ -68,11 +68,11 @@ def model_card(sizes: dict[str, int], results: Path) -> str:
         sizes: parameters of "unet", "text_encoder" and "vae".
         results: what `training.evaluate` wrote; the card says so if it isn't there yet.
     """
-    text = "Not measured yet."
+    text, guidance = "Not measured yet.", DEFAULT_GUIDANCE
     if results.exists():
         content = json.loads(results.read_text(encoding="utf-8"))
-        text = _results_text(content)
-    return CARD.format(**sizes, guidance=GUIDANCE, results=text)
+        text, guidance = _results_text(content), content["best_of_sweep"]
+    return CARD.format(**sizes, guidance=guidance, results=text)
 
 
 def _results_text(content: dict[str, object]) -> str:

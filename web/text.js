@@ -137,10 +137,10 @@ export const TEXT = {
 export const EXAMPLE_PROMPTS = [
   "red heart",
   "a slice of watermelon",
-  "hot air balloon",
+  "a rocket",
   "smiling face with sunglasses",
   "a green tree",
-  "an orange cat",
+  "a panda",
 ];
 
 const SLOTS = { text: "textContent", hint: "placeholder", label: "ariaLabel", tip: "title" };
