@@ -208,7 +208,15 @@ def test_the_state_filter_fills_pages(invoke: Any, request_body: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", [{"limit": "0"}, {"limit": "101"}, {"state": "done"}, {"cursor": "abc"}, {"x": "1"}]
+    "query",
+    [
+        {"limit": "0"},
+        {"limit": "101"},
+        {"state": "done"},
+        {"state": ""},
+        {"cursor": "abc"},
+        {"x": "1"},
+    ],
 )
 def test_wrong_queries_are_refused(invoke: Any, query: dict[str, str]) -> None:
     assert invoke("list_jobs", JOBS, query=query).status == 400

@@ -59,12 +59,13 @@ def front(request: Request) -> Response:
     authorization = running.handlers["authorize"](
         {"headers": dict(request.headers), "methodArn": METHOD_ARN}, running.context
     )
+    query = parse_qsl(request.query_string.decode("latin-1"), keep_blank_values=True)
     name = ROUTES[request.method, "jobs/" if job_id is not None else path]
     event = {
         "path": request.path,
         "httpMethod": request.method,
         "headers": dict(request.headers),
-        "queryStringParameters": dict(parse_qsl(request.query_string.decode("latin-1"))),
+        "queryStringParameters": dict(query),
         "pathParameters": {"job_id": job_id} if job_id else None,
         "requestContext": {"requestId": "r", "authorizer": authorization["context"]},
         "body": request.get_data().decode("utf-8", "replace") or None,
