@@ -82,7 +82,8 @@ def _results_text(content: dict[str, object]) -> str:
     lines = [
         str(content["description"]),
         "",
-        f"Guidance {content['best_of_sweep']} was best.",
+        f"Guidance {content['best_of_sweep']} was best on these same captions. The standard error "
+        "of a share is up to 3.5 points: smaller differences mean nothing.",
         "",
         "| guidance | top 1 | top 10 |",
         "| --- | --- | --- |",
