@@ -169,10 +169,6 @@ class Captioner:
         self.entries = entries
         self._frequency = Counter(word for entry in entries for word in set(entry.keywords))
 
-    def label(self, index: int) -> str:
-        """The plain Unicode label, as used for measuring."""
-        return self.entries[index].phrases[0]
-
     def sample(self, index: int, rng: random.Random) -> str:
         """One caption for the drawing at `index`."""
         entry, choice = self.entries[index], rng.random()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 __all__ = ["model_card"]
 
-DEFAULT_GUIDANCE = 3.0
+DEFAULT_GUIDANCE = 2.0
 
 CARD = """---
 license: cc-by-4.0

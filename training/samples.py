@@ -114,7 +114,7 @@ def main(
     model: Annotated[Path, typer.Option(help="exported directory")] = Path("models/emoji-64"),
     output: Annotated[Path, typer.Option(help="PNG to write")] = Path("docs/model/samples.png"),
     steps: int = 20,
-    guidance: float = 3.0,
+    guidance: float = 2.0,
     seed: int = 0,
     columns: int = 8,
 ) -> None:
