@@ -23,7 +23,9 @@ __all__ = [
     "ScaleSearch",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""2: a convolution's columns are in the order kh, kw, Cin."""
+
 MANIFEST_NAME = "manifest.json"
 
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

@@ -5,7 +5,7 @@ NVFP4Error
 ├── ArtifactError                something is wrong with an artifact directory
 │   ├── ArtifactNotFoundError    no manifest: not an artifact, or never finished
 │   ├── ArtifactCorruptError     truncated or altered: size or checksum does not match
-│   ├── ArtifactVersionError     written by a newer library than this one
+│   ├── ArtifactVersionError     of a format that this library does not read
 │   └── ArtifactFormatError      not one of ours: another tool's layout, or nonsense
 ├── ModelNotSupportedError       the diffusion model has a part this library can't run
 ├── HardwareError                the device asked for is not there or can't do it
@@ -47,7 +47,7 @@ class ArtifactCorruptError(ArtifactError):
 
 
 class ArtifactVersionError(ArtifactError):
-    """The artifact was written by a newer library than this one."""
+    """The artifact was of a format that this library does not read."""
 
 
 class ArtifactFormatError(ArtifactError):

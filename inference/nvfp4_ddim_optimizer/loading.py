@@ -89,7 +89,7 @@ def load_model(
 
     Raises:
         InvalidInputError: The name means nothing.
-        ArtifactError: The artifact is missing, altered, or of a newer version.
+        ArtifactError: The artifact is missing, altered, or of another version.
         ModelNotSupportedError: The model is of a kind that can't be run.
     """
     source = locate_model(model)

@@ -75,7 +75,7 @@ class OptimizationPipeline:
 
         Raises:
             InvalidInputError: An argument is unknown.
-            ArtifactError: The artifact is missing, altered, or of a newer version.
+            ArtifactError: The artifact is missing, altered, or of another version.
             ModelNotSupportedError: The model is of a kind that can't be run.
             HardwareError: The device is not there.
         """

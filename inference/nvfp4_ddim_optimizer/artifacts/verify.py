@@ -48,7 +48,7 @@ def read_manifest(directory: str | Path) -> Manifest:
     Raises:
         ArtifactNotFoundError: There is no manifest.
         ArtifactCorruptError: It is cut off or not JSON.
-        ArtifactVersionError: It is of a newer format.
+        ArtifactVersionError: It is of a newer format, or of one that is read no more.
         ArtifactFormatError: It is not a manifest of this library.
     """
     path = Path(directory) / MANIFEST_NAME
@@ -59,11 +59,15 @@ def read_manifest(directory: str | Path) -> Manifest:
             f"{path} is not the manifest of an NVFP4 artifact: its format is not {_FORMAT!r}"
         )
     version = content.get("format_version")
-    # Before anything else is looked at: a newer format may have fields that are unknown here.
-    if isinstance(version, int) and version > FORMAT_VERSION:
+    # Before anything else is looked at: another format may have fields that are unknown here.
+    if isinstance(version, int) and 0 < version != FORMAT_VERSION:
+        remedy = (
+            "upgrade nvfp4-ddim-optimizer"
+            if version > FORMAT_VERSION
+            else "quantise the model again"
+        )
         raise ArtifactVersionError(
-            f"{path} is of format {version}, this library reads up to {FORMAT_VERSION}: upgrade "
-            "nvfp4-ddim-optimizer"
+            f"{path} is of format {version}, this library reads {FORMAT_VERSION}: {remedy}"
         )
     try:
         manifest = Manifest.model_validate_json(data)

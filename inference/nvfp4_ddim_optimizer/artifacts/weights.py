@@ -88,12 +88,15 @@ def _metadata(layers: dict[str, NVFP4Layer]) -> dict[str, str]:
     # the model only.
     if not layers:
         return {"format": "pt"}
-    entries = {
-        name: {"format": "nvfp4", "orig_shape": list(layer.shape)}
-        for name, layer in sorted(layers.items())
-    }
+    entries = {name: _describe(layer) for name, layer in sorted(layers.items())}
     description = {"format_version": "1.0", "layers": entries}
     return {"_quantization_metadata": json.dumps(description, separators=(",", ":"))}
+
+
+def _describe(layer: NVFP4Layer) -> dict[str, object]:
+    entry: dict[str, object] = {"format": "nvfp4", "orig_shape": list(layer.shape)}
+    # Other tools flatten a convolution as it is, [out, Cin * kh * kw].
+    return entry | {"layout": "ohwi"} if len(layer.shape) == 4 else entry
 
 
 def _check_names(path: Path, expected: set[str], found: set[str]) -> None:

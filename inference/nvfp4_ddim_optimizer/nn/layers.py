@@ -2,13 +2,12 @@
 
 A layer's state_dict is NVIDIA ModelOpt's layout: `weight` uint8 [out, K_pad / 2], `weight_scale`
 float8_e4m3fn [out, K_pad / 16], `weight_scale_2` float32 [], `bias`. A convolution's weight is
-flattened to [out, Cin / groups * kh * kw].
+the matrix [out, kh * kw * Cin / groups], see `weight_to_matrix`.
 
 They are no subclasses of nn.Linear and nn.Conv2d: code that finds one of those reads or initialises
 a floating-point weight, and must not find it here.
 """
 
-import math
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Self
@@ -18,7 +17,13 @@ from torch import Tensor, nn
 
 from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
-from nvfp4_ddim_optimizer.nvfp4 import QuantizedTensor, dequantize_matrix, packed_shapes, quantize
+from nvfp4_ddim_optimizer.nvfp4 import (
+    QuantizedTensor,
+    dequantize_matrix,
+    matrix_to_weight,
+    packed_shapes,
+    quantize,
+)
 
 __all__ = ["NVFP4Conv2d", "NVFP4Layer", "NVFP4Linear", "Residency", "set_residency"]
 
@@ -104,20 +109,20 @@ class NVFP4Layer(nn.Module):
         """The dequantised weight for an input.
 
         Args:
-            x: The layer's input. A weight that is kept is laid out like it (channels_last for a
-                channels_last input), so that no later call has to reorder it.
+            x: The layer's input.
 
         Returns:
-            `x.dtype`, of shape `self.shape`.
+            `x.dtype`, of shape `self.shape`; a convolution's is channels_last, and so will its
+            output be.
         """
         if self.dense is not None and self.dense.dtype == x.dtype:
             return self.dense
         matrix = dequantize_matrix(
             self.weight, self.weight_scale, self.weight_scale_2, dtype=x.dtype
         )
-        dense = matrix[:, : math.prod(self.shape[1:])].reshape(self.shape)
+        dense = matrix_to_weight(matrix, self.shape)
         if self.residency is Residency.RESIDENT:
-            if x.dim() == 4 and not x.is_contiguous():
+            if dense.dim() == 4:  # where columns were padded, the rows lie apart
                 dense = dense.contiguous(memory_format=torch.channels_last)
             self.dense = dense
         return dense

@@ -11,7 +11,7 @@ from .dequantize import dequantize, dequantize_matrix
 from .packing import pack_codes, unpack_codes
 from .quantize import quantize
 from .rounding import decode_e2m1, encode_e2m1, round_to_e2m1, round_to_e4m3
-from .tensor import QuantizedTensor, packed_shapes
+from .tensor import QuantizedTensor, matrix_to_weight, packed_shapes, weight_to_matrix
 
 __all__ = [
     "BLOCK_SIZE",
@@ -22,10 +22,12 @@ __all__ = [
     "dequantize",
     "dequantize_matrix",
     "encode_e2m1",
+    "matrix_to_weight",
     "pack_codes",
     "packed_shapes",
     "quantize",
     "round_to_e2m1",
     "round_to_e4m3",
     "unpack_codes",
+    "weight_to_matrix",
 ]

@@ -9,7 +9,7 @@ from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 from .constants import BLOCK_SIZE
 from .rounding import decode_e2m1
-from .tensor import QuantizedTensor
+from .tensor import QuantizedTensor, matrix_to_weight
 
 __all__ = ["dequantize", "dequantize_matrix"]
 
@@ -29,7 +29,7 @@ def dequantize(quantized: QuantizedTensor, dtype: torch.dtype = torch.float32) -
         dtype: float32, float16 or bfloat16; products are taken in float32 and rounded once.
 
     Returns:
-        `dtype`, of the weight's own shape, contiguous.
+        `dtype`, of the weight's own shape; a convolution's is channels_last.
 
     Raises:
         InvalidInputError: `dtype` is another type.
@@ -37,10 +37,7 @@ def dequantize(quantized: QuantizedTensor, dtype: torch.dtype = torch.float32) -
     matrix = dequantize_matrix(
         quantized.codes, quantized.scales, quantized.global_scale, dtype=dtype
     )
-    columns = 1
-    for size in quantized.shape[1:] or quantized.shape:
-        columns *= size
-    return matrix[:, :columns].reshape(quantized.shape)
+    return matrix_to_weight(matrix, quantized.shape)
 
 
 def dequantize_matrix(

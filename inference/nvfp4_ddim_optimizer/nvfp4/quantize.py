@@ -13,7 +13,7 @@ from .constants import BLOCK_SIZE, BYTES_PER_BLOCK
 from .packing import pack_codes
 from .rounding import encode_e2m1
 from .scales import block_reciprocals, choose_block_scales, choose_global_scale
-from .tensor import QuantizedTensor, packed_shapes
+from .tensor import QuantizedTensor, packed_shapes, weight_to_matrix
 
 __all__ = ["quantize"]
 
@@ -31,8 +31,8 @@ def quantize(weight: Tensor, search: ScaleSearch = ScaleSearch.FOUR_OVER_SIX) ->
     that blocks below 2^-6 of the tensor's E4M3 range use subnormal scales where torchao stops.
 
     Args:
-        weight: float16, bfloat16, float32 or float64, at least one dimension, all finite; the
-            first dimension are the rows, blocks of 16 run along the rest.
+        weight: float16, bfloat16, float32 or float64, at least one dimension, all finite;
+            blocks of 16 run along the columns of `weight_to_matrix`.
         search: How block scales are chosen.
 
     Returns:
@@ -62,13 +62,13 @@ def quantize(weight: Tensor, search: ScaleSearch = ScaleSearch.FOUR_OVER_SIX) ->
 
 
 def _as_blocks(weight: Tensor) -> Tensor:
-    """The weight as [N, 16], rows padded with zeros; a view where nothing has to be padded."""
+    """The weight's matrix as [N, 16], rows padded with zeros; a view where that is possible."""
     if weight.dtype not in _FLOAT_DTYPES:
         raise InvalidInputError(
             f"a weight to quantise must be a floating-point tensor, not {weight.dtype}"
         )
-    (rows, _), _ = packed_shapes(tuple(weight.shape))
-    matrix = weight.detach().reshape(rows, -1)
+    packed_shapes(tuple(weight.shape))  # refuses a weight without elements
+    matrix = weight_to_matrix(weight.detach())
     return pad(matrix, (0, -matrix.shape[1] % BLOCK_SIZE)).reshape(-1, BLOCK_SIZE)
 
 

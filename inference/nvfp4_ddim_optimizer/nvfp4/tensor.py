@@ -10,15 +10,14 @@ from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 from .constants import BLOCK_SIZE, BYTES_PER_BLOCK, E4M3_MAX_BYTE
 
-__all__ = ["QuantizedTensor", "packed_shapes"]
+__all__ = ["QuantizedTensor", "matrix_to_weight", "packed_shapes", "weight_to_matrix"]
 
 
 def packed_shapes(shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, int]]:
     """Shapes of the packed codes and of the block scales of a weight.
 
-    The weight is read as a matrix: the first dimension are its rows, all others together are the
-    columns K (a convolution's Cin * kh * kw); a vector is one row. K is padded with zeros to a
-    multiple of 16.
+    The weight is read as a matrix of K columns, see `weight_to_matrix`. K is padded with zeros to
+    a multiple of 16.
 
     Args:
         shape: The weight's shape.
@@ -36,6 +35,41 @@ def packed_shapes(shape: tuple[int, ...]) -> tuple[tuple[int, int], tuple[int, i
     return (rows, blocks * BYTES_PER_BLOCK), (rows, blocks)
 
 
+def weight_to_matrix(weight: Tensor) -> Tensor:
+    """The matrix that a weight is quantised as.
+
+    The first dimension are the rows, the others the columns K; a vector is one row. A
+    convolution's columns are in the order kh, kw, Cin: blocks of 16 then hold one tap of 16
+    channels, whose weights are more alike than the taps of one channel, and what is dequantised
+    lies in memory as channels_last, which convolutions on a CPU prefer.
+
+    Args:
+        weight: [out, in], [out, Cin, kh, kw], or any other shape with an element in it.
+
+    Returns:
+        [rows, K]; a view of `weight` where its memory allows.
+    """
+    if weight.dim() < 2:
+        return weight.reshape(1, -1)
+    return weight.movedim(1, -1).reshape(weight.shape[0], -1)
+
+
+def matrix_to_weight(matrix: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """Undo `weight_to_matrix`.
+
+    Args:
+        matrix: [rows, K_pad]; columns from K on are left out.
+        shape: The weight's shape.
+
+    Returns:
+        A view of `matrix` where nothing was padded: channels_last for a convolution.
+    """
+    if len(shape) < 2:
+        return matrix[0, : math.prod(shape)].reshape(shape)
+    columns = matrix[:, : math.prod(shape[1:])]
+    return columns.reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
+
+
 @dataclass(frozen=True, eq=False)
 class QuantizedTensor:
     """A weight in NVFP4: value = E2M1 code * block scale * global scale.
@@ -44,7 +78,7 @@ class QuantizedTensor:
         codes: uint8 [rows, K_pad / 2]; the low nibble is the even element.
         scales: float8_e4m3fn [rows, K_pad / 16], neither negative nor NaN; blocks run along K.
         global_scale: float32 [], positive.
-        shape: The weight's own shape; see `packed_shapes` for how it becomes a matrix.
+        shape: The weight's own shape; see `weight_to_matrix` for how it becomes a matrix.
     """
 
     codes: Tensor

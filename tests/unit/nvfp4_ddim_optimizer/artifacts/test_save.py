@@ -60,9 +60,12 @@ def test_weights_have_modelopts_names_and_types(
     with safe_open(path, "pt") as file:
         described = json.loads(file.metadata()["_quantization_metadata"])
     assert described["format_version"] == "1.0"
-    assert described["layers"] == {
-        name: {"format": "nvfp4", "orig_shape": list(layer.shape)} for name, layer in layers.items()
-    }
+    for name, layer in layers.items():
+        entry = {"format": "nvfp4", "orig_shape": list(layer.shape)}
+        is_convolution = len(layer.shape) == 4
+        expected = entry | {"layout": "ohwi"} if is_convolution else entry
+        assert described["layers"].pop(name) == expected
+    assert not described["layers"]
     for name, layer in layers.items():
         assert torch.equal(tensors[f"{name}.weight"], layer.weight)
         scales = tensors[f"{name}.weight_scale"]

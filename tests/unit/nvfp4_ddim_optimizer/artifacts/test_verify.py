@@ -105,10 +105,16 @@ def test_a_pickle_in_the_manifest(artifact: Path) -> None:
         read_manifest(artifact)
 
 
-@pytest.mark.parametrize("version", [2, 99])
+@pytest.mark.parametrize("version", [3, 99])
 def test_a_newer_artifact(artifact: Path, version: int) -> None:
     edit_manifest(artifact, format_version=version, something_new={"a": 1})
     with pytest.raises(ArtifactVersionError, match=rf"format {version}.*upgrade"):
+        verify_artifact(artifact)
+
+
+def test_an_older_artifact(artifact: Path) -> None:
+    edit_manifest(artifact, format_version=1)
+    with pytest.raises(ArtifactVersionError, match=r"format 1.*quantise the model again"):
         verify_artifact(artifact)
 
 

@@ -4,7 +4,14 @@ import pytest
 import torch
 
 from nvfp4_ddim_optimizer.errors import InvalidInputError
-from nvfp4_ddim_optimizer.nvfp4 import QuantizedTensor, packed_shapes, quantize
+from nvfp4_ddim_optimizer.nvfp4 import (
+    QuantizedTensor,
+    dequantize,
+    matrix_to_weight,
+    packed_shapes,
+    quantize,
+    weight_to_matrix,
+)
 
 
 @pytest.mark.parametrize(
@@ -65,3 +72,22 @@ def test_it_can_not_be_changed() -> None:
     assert isinstance(quantised, QuantizedTensor)
     with pytest.raises(dataclasses.FrozenInstanceError):
         quantised.shape = (2, 8)  # type: ignore[misc]
+
+
+def test_a_convolutions_columns_run_over_taps_then_channels() -> None:
+    weight = torch.arange(2 * 3 * 2 * 2, dtype=torch.float32).reshape(2, 3, 2, 2)
+    matrix = weight_to_matrix(weight)
+    assert matrix[0].tolist() == [0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11]
+    assert torch.equal(matrix_to_weight(matrix, (2, 3, 2, 2)), weight)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 7), (4, 5, 3), (4, 16, 3, 3), (2, 3, 1, 5)])
+def test_matrices_become_weights_again(shape: tuple[int, ...]) -> None:
+    weight = torch.randn(shape)
+    matrix = torch.nn.functional.pad(weight_to_matrix(weight), (0, 3))
+    assert torch.equal(matrix_to_weight(matrix, shape), weight)
+
+
+def test_a_dequantised_convolution_is_channels_last() -> None:
+    dense = dequantize(quantize(torch.randn(8, 16, 3, 3)))
+    assert dense.is_contiguous(memory_format=torch.channels_last)
