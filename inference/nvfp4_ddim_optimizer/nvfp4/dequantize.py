@@ -1,4 +1,4 @@
-"""From NVFP4 back to floating point."""
+"""From NVFP4 back to floating point: by a native kernel on the CPU, by plain torch elsewhere."""
 
 from functools import lru_cache
 
@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from nvfp4_ddim_optimizer.errors import InvalidInputError
+from nvfp4_ddim_optimizer.native import library
 
 from .constants import BLOCK_SIZE
 from .rounding import decode_e2m1
 from .tensor import QuantizedTensor, matrix_to_weight
 
-__all__ = ["dequantize", "dequantize_matrix"]
+__all__ = ["dequantize", "dequantize_matrix", "dequantize_reference"]
 
 # Four values are fetched as one element of these types: torch gathers elements, not rows, fast.
 _CARRIERS = {
@@ -67,7 +68,10 @@ def dequantize_matrix(
     return _unpack(codes, scales, global_scale, dtype)
 
 
-def _unpack(codes: Tensor, scales: Tensor, global_scale: Tensor, dtype: torch.dtype) -> Tensor:
+def dequantize_reference(
+    codes: Tensor, scales: Tensor, global_scale: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """What `dequantize_matrix` gives, to the last bit, in plain torch and on any device."""
     if codes.storage_offset() % 2:
         codes = codes.clone()  # a mapped tensor may begin at an odd byte, which no 16-bit view can
     pairs = codes.view(torch.uint16).flatten().to(torch.int32)
@@ -76,6 +80,17 @@ def _unpack(codes: Tensor, scales: Tensor, global_scale: Tensor, dtype: torch.dt
     factors = scales.to(torch.float32) * global_scale
     values.view(-1, BLOCK_SIZE).mul_(factors.view(-1, 1))
     return values.view(codes.shape[0], -1)
+
+
+def _unpack(codes: Tensor, scales: Tensor, global_scale: Tensor, dtype: torch.dtype) -> Tensor:
+    # A subclass, such as the fake tensors of a tracer, has no memory to hand out.
+    is_plain = codes.device.type == "cpu" and type(codes) is Tensor
+    kernels = library() if is_plain else None
+    if kernels is None:
+        return dequantize_reference(codes, scales, global_scale, dtype)
+    out = torch.empty((codes.shape[0], 2 * codes.shape[1]), dtype=dtype)
+    kernels.dequantize(codes.contiguous(), scales.contiguous(), global_scale, out)
+    return out
 
 
 # torch.compile sees one operator: it would put the table into its graph, and knows no complex128.

@@ -1,0 +1,34 @@
+// The C interface of the library: plain pointers and sizes, no exceptions, no allocation.
+// The caller owns every buffer, so that torch's allocator and its accounting stay in charge.
+#pragma once
+
+#include <cstdint>
+
+#if defined(_WIN32)
+#define NVFP4_API extern "C" __declspec(dllexport)
+#else
+#define NVFP4_API extern "C" __attribute__((visibility("default")))
+#endif
+
+// Element types of dequantised weights.
+enum Nvfp4Format : int32_t { NVFP4_FLOAT32 = 0, NVFP4_BFLOAT16 = 1, NVFP4_FLOAT16 = 2 };
+
+// Names of the instruction sets that this build has and this processor can run, best first,
+// separated by commas.
+NVFP4_API const char* nvfp4_instruction_sets();
+
+// The one in use.
+NVFP4_API const char* nvfp4_instruction_set();
+
+// Use another one from now on, in all threads; null: the best. False if it can't be run here.
+NVFP4_API bool nvfp4_select(const char* name);
+
+// Whether the library was built with OpenMP.
+NVFP4_API bool nvfp4_has_threads();
+
+// Dequantise `blocks` blocks of 16 into `out`, which has room for 16 * blocks elements.
+// codes: 8 bytes a block, low nibble first. scales: one E4M3 byte a block.
+// The product is taken in float32 and rounded once more where `format` is shorter.
+NVFP4_API void nvfp4_dequantize(const uint8_t* codes, const uint8_t* scales,
+                                const float* global_scale, int64_t blocks, int32_t format,
+                                void* out, int32_t threads);

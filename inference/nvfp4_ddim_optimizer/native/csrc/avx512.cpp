@@ -1,0 +1,10 @@
+// Compiled with AVX-512 F, BW, DQ and VL.
+#define NVFP4_ISA avx512
+#include "dequantize.h"
+#include "kernels.h"
+
+namespace nvfp4 {
+
+const Kernels kAvx512 = {"avx512", avx512::dequantize};
+
+}  // namespace nvfp4

@@ -1,0 +1,21 @@
+// What every instruction set provides; dispatch.cpp picks one table of these.
+#pragma once
+
+#include <cstdint>
+
+namespace nvfp4 {
+
+struct Kernels {
+  const char* name;
+  void (*dequantize)(const uint8_t* codes, const uint8_t* scales, float global_scale,
+                     int64_t blocks, int32_t format, void* out);
+};
+
+extern const Kernels kBaseline;
+#if defined(__x86_64__)
+extern const Kernels kAvx2, kAvx512;
+#endif
+
+const Kernels& kernels();
+
+}  // namespace nvfp4

@@ -1,0 +1,130 @@
+"""Finding and loading the compiled kernels.
+
+The library has a plain C interface and is built with the package (`setup.py`), where there is a
+compiler. Its OpenMP runtime is the one that torch has loaded already, so torch is imported first.
+"""
+
+import ctypes
+import importlib.machinery
+import warnings
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from nvfp4_ddim_optimizer.errors import InvalidInputError
+
+__all__ = ["Library", "library", "library_path", "select_instruction_set"]
+
+_FOLDER = Path(__file__).parent
+_STEM = "_kernels"
+_POINTER, _INT64, _INT32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+_SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
+    "nvfp4_instruction_sets": (ctypes.c_char_p, []),
+    "nvfp4_instruction_set": (ctypes.c_char_p, []),
+    "nvfp4_select": (ctypes.c_bool, [ctypes.c_char_p]),
+    "nvfp4_has_threads": (ctypes.c_bool, []),
+    "nvfp4_dequantize": (
+        None,
+        [_POINTER, _POINTER, _POINTER, _INT64, _INT32, _POINTER, _INT32],
+    ),
+}
+_FORMATS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
+
+
+class Library:
+    """The compiled kernels. Arguments are checked by the callers in this package only.
+
+    Attributes:
+        path: The file that was loaded.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Load a file.
+
+        Raises:
+            OSError: It is no library for this machine.
+            AttributeError: It is a library of another version, which lacks a function.
+        """
+        self.path = path
+        self._functions = ctypes.CDLL(str(path))
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(self._functions, name)
+            function.restype, function.argtypes = result, arguments
+
+    @property
+    def instruction_sets(self) -> tuple[str, ...]:
+        """What the library was built for and this processor can run, best first."""
+        return tuple(self._functions.nvfp4_instruction_sets().decode().split(","))
+
+    @property
+    def instruction_set(self) -> str:
+        """The one in use."""
+        return str(self._functions.nvfp4_instruction_set().decode())
+
+    @property
+    def has_threads(self) -> bool:
+        """Whether the kernels use several threads."""
+        return bool(self._functions.nvfp4_has_threads())
+
+    def select(self, name: str | None) -> bool:
+        """Use one of `instruction_sets` from now on; None: the best. False: not to be had."""
+        return bool(self._functions.nvfp4_select(None if name is None else name.encode()))
+
+    def dequantize(self, codes: Tensor, scales: Tensor, global_scale: Tensor, out: Tensor) -> None:
+        """Dequantise contiguous tensors of the CPU into `out` [rows, K_pad]."""
+        self._functions.nvfp4_dequantize(
+            codes.data_ptr(),
+            scales.data_ptr(),
+            global_scale.data_ptr(),
+            scales.numel(),
+            _FORMATS[out.dtype],
+            out.data_ptr(),
+            torch.get_num_threads(),
+        )
+
+
+def library_path() -> Path | None:
+    """The compiled library beside this file, if it was built."""
+    for suffix in importlib.machinery.EXTENSION_SUFFIXES:
+        path = _FOLDER / f"{_STEM}{suffix}"
+        if path.exists():
+            return path
+    return None
+
+
+@lru_cache(maxsize=1)
+def library() -> Library | None:
+    """The kernels, loaded once; None where there are none, with one warning that says why."""
+    path = library_path()
+    if path is None:
+        reason = "the package was installed without a C++ compiler"
+    else:
+        try:
+            return Library(path)
+        except (OSError, AttributeError) as error:
+            reason = f"{path.name} can't be used: {error}"
+    warnings.warn(
+        f"NVFP4 layers run without native kernels, several times slower on a CPU ({reason}). "
+        "Install GCC or Clang, then reinstall the package, or run "
+        "`python setup.py build_ext --inplace` in a checkout",
+        RuntimeWarning,
+        stacklevel=2,
+    )
+    return None
+
+
+def select_instruction_set(name: str | None) -> None:
+    """Make the kernels use a certain instruction set, for tests and measurements.
+
+    Args:
+        name: One of `Library.instruction_sets`; None: the best again.
+
+    Raises:
+        InvalidInputError: There is no such kernel, or this processor can't run it.
+    """
+    kernels = library()
+    available = () if kernels is None else kernels.instruction_sets
+    if kernels is None or not kernels.select(name):
+        raise InvalidInputError(f"no native kernels for {name!r}; available: {list(available)}")
