@@ -22,11 +22,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from nvfp4_ddim_optimizer.native import library
+
 from .code_lengths import SCALE_BYTES, CodeLengths
 from .constants import BLOCK_SIZE, E2M1_MAGNITUDES, E2M1_SIGN_BIT
 from .packing import pack_codes
 
-__all__ = ["SearchTables", "search_reference"]
+__all__ = ["SearchTables", "search_blocks", "search_reference"]
 
 # Scales outside of 1 to 126 have rows too, at infinite cost, so that no candidate has to be
 # checked: 16 below, and 33 above, which a kernel that takes several candidates at once may touch.
@@ -40,19 +42,33 @@ _STEPS = (*_STEPS, (2.0, True))
 
 @dataclass(frozen=True, eq=False)
 class SearchTables:
-    """What a search looks up for a scale: row r is the scale of byte r - 16.
+    """What a search looks up for a scale: column c is the scale of byte c - 16.
 
     Attributes:
-        reciprocals: float32 [176], 2 / s.
-        squares: float32 [176], s^2.
-        scale_costs: float32 [176], rate * bits of the scale; infinite where there is no scale.
-        code_costs: float32 [8, 176], rate * bits of a code / s^2.
+        rows: float32 [11, 176]; the properties say which is which.
     """
 
-    reciprocals: Tensor
-    squares: Tensor
-    scale_costs: Tensor
-    code_costs: Tensor
+    rows: Tensor
+
+    @property
+    def reciprocals(self) -> Tensor:
+        """2 / s."""
+        return self.rows[0]
+
+    @property
+    def squares(self) -> Tensor:
+        """s^2."""
+        return self.rows[1]
+
+    @property
+    def scale_costs(self) -> Tensor:
+        """rate * bits of the scale; infinite where there is no scale."""
+        return self.rows[2]
+
+    @property
+    def code_costs(self) -> Tensor:
+        """rate * bits of a code / s^2: [8, 176]."""
+        return self.rows[3:]
 
     @classmethod
     def build(cls, lengths: CodeLengths, rate: float, device: torch.device) -> "SearchTables":
@@ -66,18 +82,31 @@ class SearchTables:
         scales = torch.arange(1, SCALE_BYTES, dtype=torch.uint8).view(torch.float8_e4m3fn)
         values = scales.to(torch.float64)
         costs = rate * lengths.codes.to(torch.float64).unsqueeze(1) / values.square()
-        parts = (
-            (2 / values, 0.0),
-            (values.square(), 0.0),
-            (rate * lengths.scales[1:].to(torch.float64), torch.inf),
-            (costs, 0.0),
-        )
-        padding = (_BELOW + 1, _ABOVE)
-        rows = [
-            torch.nn.functional.pad(part.to(torch.float32), padding, value=value).to(device)
-            for part, value in parts
-        ]
-        return cls(*rows)
+        scale_costs = rate * lengths.scales[1:].to(torch.float64)
+        rows = torch.stack([2 / values, values.square(), scale_costs, *costs]).to(torch.float32)
+        rows = torch.nn.functional.pad(rows, (_BELOW + 1, _ABOVE))
+        rows[2, : _BELOW + 1] = rows[2, -_ABOVE:] = torch.inf
+        return cls(rows.to(device))
+
+
+def search_blocks(
+    blocks: Tensor,
+    bases: Tensor,
+    importance: Tensor | None,
+    tables: SearchTables,
+    steps: range,
+) -> tuple[Tensor, Tensor]:
+    """What `search_reference` gives, to the last bit, by a native kernel where there is one."""
+    kernels = library() if blocks.device.type == "cpu" else None
+    if kernels is None:
+        return search_reference(blocks, bases, importance, tables, steps)
+    return kernels.search_blocks(
+        blocks.contiguous(),
+        bases.contiguous(),
+        None if importance is None else importance.contiguous(),
+        tables.rows.contiguous(),
+        steps,
+    )
 
 
 def search_reference(
@@ -94,7 +123,7 @@ def search_reference(
         bases: uint8 [N]: the E4M3 byte of amax / 6; zero exactly for blocks of zeros.
         importance: float32 [N, 16], not negative; None: all alike.
         tables: What a scale and a code cost.
-        steps: Which scales to try, as distances from `bases` in E4M3 numbers; at most 16 down.
+        steps: Which scales to try, as distances from `bases` in E4M3 numbers; from -16 to 12.
 
     Returns:
         (packed codes uint8 [N, 8], scales uint8 [N]). A block of zeros has scale zero; a zero has

@@ -20,7 +20,7 @@ from torch import Tensor
 from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
-from .block_search import SearchTables, search_reference
+from .block_search import SearchTables, search_blocks
 from .code_lengths import CodeLengths, count_symbols
 from .constants import BLOCK_SIZE, BYTES_PER_BLOCK, E2M1_MAX
 from .packing import pack_codes, unpack_codes
@@ -120,7 +120,7 @@ class _BlockSearch:
         tables = SearchTables.build(lengths, rate, rows.device)
         blocks = self._scaled(rows)
         bases = round_to_e4m3(blocks.abs().amax(dim=1) / E2M1_MAX).view(torch.uint8)
-        return search_reference(blocks, bases, self._weighing(rows), tables, steps)
+        return search_blocks(blocks, bases, self._weighing(rows), tables, steps)
 
     def _scaled(self, rows: Tensor) -> Tensor:
         """Blocks in units of the global scale, float32."""

@@ -3,12 +3,15 @@
 
 #include <cstdint>
 
+#include "api.h"
+
 namespace nvfp4 {
 
 struct Kernels {
   const char* name;
   void (*dequantize)(const uint8_t* codes, const uint8_t* scales, float global_scale,
                      int64_t blocks, int32_t format, void* out);
+  void (*search_blocks)(const Nvfp4Search& search, int64_t first, int64_t count);
 };
 
 extern const Kernels kBaseline;
