@@ -8,19 +8,19 @@ from typing import Any
 
 import torch
 
-from nvfp4_ddim_contracts import ScaleSearch
+from nvfp4_ddim_contracts import DataFree, ScaleSearch
 from nvfp4_ddim_optimizer.artifacts import load_artifact, read_manifest
 from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
 from nvfp4_ddim_optimizer.nn import Residency, set_residency
+from nvfp4_ddim_optimizer.nvfp4 import DataFreeQuantizer
 from nvfp4_ddim_optimizer.sources import (
     ModelKind,
     ModelSource,
-    load_diffusers,
     locate_model,
     parameter_bytes,
     parameter_digest,
-    quantize_pipeline,
 )
+from nvfp4_ddim_optimizer.streaming import open_model
 from nvfp4_ddim_optimizer.tasks import TextConditioner, TextToImageModel
 
 __all__ = ["LoadedModel", "load_model"]
@@ -125,10 +125,11 @@ def _load_artifact(
 def _quantise_on_the_fly(
     source: ModelSource, search: ScaleSearch, planner: Callable[[int], ExecutionPlan]
 ) -> _Weights:
-    pipeline = load_diffusers(source)
+    model = open_model(source)
+    pipeline = model.pipeline
     plan = planner(parameter_bytes(pipeline))
     TextToImageModel.from_diffusers(pipeline)  # refuse it before the work, not after
-    quantize_pipeline(pipeline, search)
+    model.quantize(DataFreeQuantizer(DataFree(scale_search=search)))
     pipeline.to(_TORCH_DTYPES[plan.compute_dtype])
     if not plan.offload:
         pipeline.to(plan.device)

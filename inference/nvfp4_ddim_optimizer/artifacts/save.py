@@ -16,7 +16,7 @@ from nvfp4_ddim_contracts import (
     ArtifactFile,
     LayerEntry,
     Manifest,
-    ScaleSearch,
+    Quantization,
     WeightStorage,
 )
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
@@ -56,7 +56,7 @@ def save_artifact(
     original_model: str,
     license: str,  # noqa: A002 - the manifest's word
     attribution: str = "",
-    scale_search: ScaleSearch,
+    quantization: Quantization,
     storage: WeightStorage = WeightStorage.DENSE,
     default_guidance_scale: float = 7.5,
     native_height: int,
@@ -77,7 +77,7 @@ def save_artifact(
         original_model: Name or hub id of what was quantised.
         license: SPDX expression, or the name of the original's licence.
         attribution: Whom to credit, and for what.
-        scale_search: How block scales were chosen.
+        quantization: How the layers were quantised.
         storage: Whether weights are losslessly compressed, or lie there ready to be mapped.
         default_guidance_scale: Classifier-free guidance where a request names none.
         native_height: Pixels that the model was trained for.
@@ -111,7 +111,7 @@ def save_artifact(
                 artifact_bytes=sum(file.bytes for file in files),
                 license=license,
                 attribution=attribution,
-                scale_search=scale_search,
+                quantization=quantization,
                 storage=storage,
                 default_guidance_scale=default_guidance_scale,
                 native_height=native_height,

@@ -1,11 +1,19 @@
 """Layers whose weights stay in NVFP4, and putting them into a model.
 
-float model --quantize_module(policy)--> the same model with NVFP4 layers + a report per layer
+float model --quantize_module(policy, quantizer)--> the same with NVFP4 layers + a report per layer
 """
 
 from .layers import NVFP4Conv2d, NVFP4Layer, NVFP4Linear, Residency, set_residency
 from .policy import KeepRule, LayerPolicy
-from .swap import LayerCallback, PlannedLayer, plan_layers, quantize_module, replace_with_empty
+from .swap import (
+    LayerCallback,
+    PlannedLayer,
+    install,
+    plan_layers,
+    quantize_layer,
+    quantize_module,
+    replace_with_empty,
+)
 
 __all__ = [
     "KeepRule",
@@ -16,7 +24,9 @@ __all__ = [
     "NVFP4Linear",
     "PlannedLayer",
     "Residency",
+    "install",
     "plan_layers",
+    "quantize_layer",
     "quantize_module",
     "replace_with_empty",
     "set_residency",

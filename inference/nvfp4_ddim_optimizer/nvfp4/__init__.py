@@ -11,6 +11,12 @@ from .constants import BLOCK_SIZE, E2M1_MAX, E4M3_MAX
 from .dequantize import dequantize, dequantize_matrix
 from .packing import pack_codes, unpack_codes
 from .quantize import quantize
+from .quantizer import (
+    DataFreeQuantizer,
+    Quantizer,
+    RateDistortionQuantizer,
+    quantizer_for,
+)
 from .rate_distortion import quantize_rate_distortion
 from .rounding import decode_e2m1, encode_e2m1, round_to_e2m1, round_to_e4m3
 from .tensor import QuantizedTensor, matrix_to_weight, packed_shapes, weight_to_matrix
@@ -19,7 +25,10 @@ __all__ = [
     "BLOCK_SIZE",
     "E2M1_MAX",
     "E4M3_MAX",
+    "DataFreeQuantizer",
     "QuantizedTensor",
+    "Quantizer",
+    "RateDistortionQuantizer",
     "decode_e2m1",
     "dequantize",
     "dequantize_matrix",
@@ -30,6 +39,7 @@ __all__ = [
     "packed_shapes",
     "quantize",
     "quantize_rate_distortion",
+    "quantizer_for",
     "round_to_e2m1",
     "round_to_e4m3",
     "unpack_codes",

@@ -36,8 +36,15 @@ _BELOW, _ABOVE = 16, 33
 # Blocks whose temporaries fill half of a usual second-level cache.
 _BLOCKS_PER_CHUNK = 1 << 12
 # Magnitudes of codes 1 to 7 as multiples of v, or of 3 v, by powers of two.
-_STEPS = ((0.5, False), (1.0, False), (0.5, True), (2.0, False), (1.0, True), (4.0, False))
-_STEPS = (*_STEPS, (2.0, True))
+_STEPS = (
+    (0.5, False),
+    (1.0, False),
+    (0.5, True),
+    (2.0, False),
+    (1.0, True),
+    (4.0, False),
+    (2.0, True),
+)
 
 
 @dataclass(frozen=True, eq=False)
