@@ -9,7 +9,7 @@ safetensors' F4, which most readers do not know. Everything else is bfloat16.
 """
 
 from .load import LoadedArtifact, load_artifact
-from .save import save_artifact
+from .save import check_destination, save_artifact
 from .verify import FileCallback, artifact_sha256, read_manifest, verify_artifact
 from .writer import WeightsWriter
 
@@ -18,6 +18,7 @@ __all__ = [
     "LoadedArtifact",
     "WeightsWriter",
     "artifact_sha256",
+    "check_destination",
     "load_artifact",
     "read_manifest",
     "save_artifact",

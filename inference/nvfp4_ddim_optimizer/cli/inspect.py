@@ -1,8 +1,8 @@
 """`nvfp4-ddim inspect`: what became, or would become, of every layer of a model."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from nvfp4_ddim_contracts import DataFree, LayerEntry, Quantization, ScaleSearch
 
 from .layers import format_bytes, layer_table, plot_layers, summarise
-from .runtime import out, progress_bar, waiting
+from .runtime import out, waiting, weights_progress
 
 __all__ = ["inspect"]
 
@@ -108,10 +108,11 @@ def _try_out(model: str, search: ScaleSearch) -> InspectReport:
         streamed = open_model(source)
     TextToImageModel.from_diffusers(streamed.pipeline)
     original_bytes = parameter_bytes(streamed.pipeline)
-    finished = count(1)
-    with progress_bar("Quantising", streamed.layer_count) as advance:
+    with weights_progress() as progress:
+        progress.begin("Quantising", streamed.weight_count)
         layers = streamed.quantize(
-            quantizer_for(record), on_layer=lambda _: advance(next(finished))
+            quantizer_for(record),
+            on_layer=lambda entry: progress.advance(math.prod(entry.shape)),
         )
     return InspectReport(
         model=source.name,

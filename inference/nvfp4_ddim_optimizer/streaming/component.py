@@ -1,7 +1,7 @@
 """A component that is quantised without its float weights ever being together in memory."""
 
 import json
-import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,14 +33,14 @@ class StreamedComponent:
         module: The model. Its parameters hold no data; `finish` fills in what is not quantised.
         plan: Its layers that become NVFP4.
         checkpoint: Its files.
-        parameters: How many it has.
+        names: Its tensors that the files hold, by the names that the model has for them.
     """
 
     name: str
     module: nn.Module
     plan: tuple[PlannedLayer, ...]
     checkpoint: Checkpoint
-    parameters: int
+    names: tuple[str, ...]
 
     def weight(self, layer: str) -> Tensor:
         """A planned layer's weight, mapped from its file in the type that it is stored in.
@@ -53,15 +53,17 @@ class StreamedComponent:
         """
         return self.checkpoint.read(_stored_name(f"{layer}.weight", self.checkpoint.names()))
 
-    def finish(self) -> None:
-        """Read everything that is not quantised, in float32; all planned layers are installed."""
+    def kept(self) -> Iterator[tuple[str, Tensor]]:
+        """What is not quantised: tensors by name, in float32, each read when due."""
+        quantised = {f"{planned.name}.weight" for planned in self.plan}
         stored = self.checkpoint.names()
-        tensors = {
-            name: self.checkpoint.read(_stored_name(name, stored)).to(torch.float32)
-            for name, tensor in self.module.state_dict().items()
-            if tensor.is_meta
-        }
-        self.module.load_state_dict(tensors, strict=False, assign=True)
+        for name in self.names:
+            if name not in quantised:
+                yield name, self.checkpoint.read(_stored_name(name, stored)).to(torch.float32)
+
+    def finish(self) -> None:
+        """Read everything that is not quantised; all planned layers are installed."""
+        self.module.load_state_dict(dict(self.kept()), strict=False, assign=True)
         self.module.requires_grad_(False).eval()
 
 
@@ -97,21 +99,23 @@ def open_component(
     if not plan or any(isinstance(part, NVFP4Layer) for part in module.modules()):
         return None
     checkpoint = Checkpoint(directory)
-    expected = {name: tensor for name, tensor in module.state_dict().items() if tensor.is_meta}
     stored = checkpoint.names()
+    expected = module.state_dict()
     taken = {name: _stored_name(name, stored) for name in expected}
+    # What is computed in the constructor needs no file, and may still be in one.
+    required = {taken[name] for name, tensor in expected.items() if tensor.is_meta}
     spare = {name for name in stored - set(taken.values()) if not name.endswith(_COMPUTED)}
-    if spare or not set(taken.values()) <= stored:
+    if spare or not required <= stored:
         return None
     shapes = checkpoint.shapes()
     for name, tensor in expected.items():
-        if shapes[taken[name]] != tuple(tensor.shape):
+        if shapes.get(taken[name], tuple(tensor.shape)) != tuple(tensor.shape):
             raise ModelNotSupportedError(
                 f"{directory}: {taken[name]} is {list(shapes[taken[name]])}, but {CONFIG_NAME} "
                 f"asks for {list(tensor.shape)}"
             )
-    parameters = sum(math.prod(parameter.shape) for parameter in module.parameters())
-    return StreamedComponent(directory.name, module, plan, checkpoint, parameters)
+    names = tuple(name for name in expected if taken[name] in stored)
+    return StreamedComponent(directory.name, module, plan, checkpoint, names)
 
 
 def _empty_model(directory: Path, class_name: str) -> nn.Module:

@@ -18,13 +18,19 @@ from torch import Tensor
 
 from nvfp4_ddim_contracts import LayerEntry
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
-from nvfp4_ddim_optimizer.nn import LayerCallback, LayerPolicy, install, quantize_layer
+from nvfp4_ddim_optimizer.nn import (
+    LayerCallback,
+    LayerPolicy,
+    PlannedLayer,
+    install,
+    plan_layers,
+    quantize_layer,
+)
 from nvfp4_ddim_optimizer.nvfp4 import QuantizedTensor, Quantizer
 from nvfp4_ddim_optimizer.sources import (
     QUANTIZED_COMPONENTS,
     ModelKind,
     ModelSource,
-    count_layers,
     load_diffusers,
     local_directory,
     quantize_pipeline,
@@ -47,20 +53,55 @@ class StreamedModel:
             until it is quantised.
         components: Those that are streamed.
         policy: Which layers stay as they are.
-        layer_count: How many layers become NVFP4.
     """
 
     directory: Path
     pipeline: Any
     components: tuple[StreamedComponent, ...]
     policy: LayerPolicy
-    layer_count: int
 
-    def weights(self) -> Iterator[tuple[str, str, Tensor]]:
-        """Weights that are streamed, as (component, layer, weight), each read when due."""
+    @property
+    def weight_count(self) -> int:
+        """How many weights become NVFP4."""
+        shapes = [planned.layer.weight.shape for part in self.components for planned in part.plan]
+        shapes += [planned.layer.weight.shape for _, planned in self._plan_of_loaded()]
+        return sum(shape.numel() for shape in shapes)
+
+    def weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Weights that become NVFP4, as ("component.layer", weight), read when due.
+
+        Ask before quantising: what is quantised is left out.
+        """
         for component in self.components:
             for planned in component.plan:
-                yield component.name, planned.name, component.weight(planned.name)
+                yield f"{component.name}.{planned.name}", component.weight(planned.name)
+        for name, planned in self._plan_of_loaded():
+            yield f"{name}.{planned.name}", planned.layer.weight
+
+    def kept(self) -> Iterator[tuple[str, Tensor]]:
+        """All other tensors as they are stored, floating-point ones in bfloat16, read when due."""
+        quantised = {f"{name}.{planned.name}.weight" for name, planned in self._plan_of_loaded()}
+        streamed = {component.name for component in self.components}
+        for component in self.components:
+            yield from (
+                (f"{component.name}.{name}", _narrow(tensor)) for name, tensor in component.kept()
+            )
+        for name, module in self.pipeline.components.items():
+            if name in streamed or not isinstance(module, torch.nn.Module):
+                continue
+            for key, tensor in module.state_dict().items():
+                if f"{name}.{key}" not in quantised:
+                    yield f"{name}.{key}", _narrow(tensor)
+
+    def _plan_of_loaded(self) -> Iterator[tuple[str, PlannedLayer]]:
+        """Layers that become NVFP4 and are in memory already, with their component's name."""
+        streamed = {component.name for component in self.components}
+        for name in QUANTIZED_COMPONENTS:
+            if name in streamed:
+                continue
+            for planned in plan_layers(getattr(self.pipeline, name), name, self.policy):
+                if planned.keep_reason is None:
+                    yield name, planned
 
     def made_from(self, quantizer: Quantizer) -> dict[str, Any]:
         """Everything that the quantised layers' bytes depend on, as JSON; see `Workspace`."""
@@ -127,6 +168,10 @@ class StreamedModel:
         return finished
 
 
+def _narrow(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.bfloat16) if tensor.is_floating_point() else tensor
+
+
 def open_model(source: ModelSource, policy: LayerPolicy | None = None) -> StreamedModel:
     """Plan a model's quantisation; of what is streamed, only headers are read.
 
@@ -153,6 +198,4 @@ def open_model(source: ModelSource, policy: LayerPolicy | None = None) -> Stream
         ModelSource(ModelKind.DIFFUSERS, str(directory)),
         **{part.name: part.module for part in components},
     )
-    return StreamedModel(
-        directory, pipeline, tuple(components), policy, count_layers(pipeline, policy)
-    )
+    return StreamedModel(directory, pipeline, tuple(components), policy)

@@ -41,7 +41,7 @@ def check(blocks: Tensor, importance: Tensor | None, rate: float, steps: range, 
     steps=st.sampled_from([range(-7, 13), SWEEP_STEPS, range(1), range(-16, 13)]),
 )
 def test_any_blocks(
-    seed: int, count: int, spread: float, rate: float, weighted: bool, steps: range
+    *, seed: int, count: int, spread: float, rate: float, weighted: bool, steps: range
 ) -> None:
     blocks = gaussian(count, 16, seed=seed) * torch.exp2(spread * gaussian(count, 1, seed=seed + 1))
     blocks[0, ::3] = -0.0
