@@ -2,9 +2,11 @@
 #define NVFP4_ISA avx2
 #include "dequantize.h"
 #include "kernels.h"
+#include "winograd_input.h"
+#include "winograd_task.h"
 
 namespace nvfp4 {
 
-const Kernels kAvx2 = {"avx2", avx2::dequantize};
+const Kernels kAvx2 = {"avx2", avx2::kColumns, avx2::dequantize, avx2::winograd_input, avx2::winograd_task};
 
 }  // namespace nvfp4

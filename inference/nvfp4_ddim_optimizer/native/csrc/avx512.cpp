@@ -2,9 +2,11 @@
 #define NVFP4_ISA avx512
 #include "dequantize.h"
 #include "kernels.h"
+#include "winograd_input.h"
+#include "winograd_task.h"
 
 namespace nvfp4 {
 
-const Kernels kAvx512 = {"avx512", avx512::dequantize};
+const Kernels kAvx512 = {"avx512", avx512::kColumns, avx512::dequantize, avx512::winograd_input, avx512::winograd_task};
 
 }  // namespace nvfp4

@@ -2,9 +2,11 @@
 #define NVFP4_ISA baseline
 #include "dequantize.h"
 #include "kernels.h"
+#include "winograd_input.h"
+#include "winograd_task.h"
 
 namespace nvfp4 {
 
-const Kernels kBaseline = {"baseline", baseline::dequantize};
+const Kernels kBaseline = {"baseline", baseline::kColumns, baseline::dequantize, baseline::winograd_input, baseline::winograd_task};
 
 }  // namespace nvfp4
