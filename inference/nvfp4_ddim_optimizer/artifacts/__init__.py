@@ -11,10 +11,12 @@ safetensors' F4, which most readers do not know. Everything else is bfloat16.
 from .load import LoadedArtifact, load_artifact
 from .save import save_artifact
 from .verify import FileCallback, artifact_sha256, read_manifest, verify_artifact
+from .writer import WeightsWriter
 
 __all__ = [
     "FileCallback",
     "LoadedArtifact",
+    "WeightsWriter",
     "artifact_sha256",
     "load_artifact",
     "read_manifest",

@@ -1,15 +1,16 @@
 """One model's tensors in one safetensors file."""
 
-import json
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from nvfp4_ddim_contracts import WeightStorage
 from nvfp4_ddim_optimizer.errors import ArtifactCorruptError, ArtifactFormatError
 from nvfp4_ddim_optimizer.nn import NVFP4Layer
+
+from .writer import WeightsWriter
 
 __all__ = ["load_weights", "parameter_count", "save_weights"]
 
@@ -17,24 +18,23 @@ _PACKED = ("weight", "weight_scale", "weight_scale_2")
 _STORED_FLOATS = (torch.bfloat16, torch.float16, torch.float32)
 
 
-def save_weights(module: nn.Module, path: Path) -> None:
+def save_weights(module: nn.Module, path: Path, storage: WeightStorage) -> None:
     """Write a model: packed weights as they are, all other floating-point tensors in bfloat16.
 
     Args:
         module: The model; its NVFP4 layers, if any, in either residency.
         path: The file to write.
+        storage: Whether tensors are compressed.
     """
     layers = _nvfp4_layers(module)
     packed = _packed_names(layers)
-    tensors = {}
-    for name, tensor in module.state_dict().items():
-        narrow = tensor.is_floating_point() and name not in packed
-        stored = tensor.to(torch.bfloat16) if narrow else tensor
-        tensors[name] = stored.detach().cpu().contiguous()
-    path.touch()
-    mode = path.stat().st_mode
-    save_file(tensors, path, metadata=_metadata(layers))
-    path.chmod(mode)  # safetensors leaves files that only their owner may read
+    with WeightsWriter(path, storage) as writer:
+        for name, layer in layers.items():
+            writer.add_quantized(name, layer.quantized)
+        for name, tensor in module.state_dict().items():
+            if name not in packed:
+                narrow = tensor.is_floating_point()
+                writer.add(name, tensor.to(torch.bfloat16) if narrow else tensor)
 
 
 def load_weights(module: nn.Module, path: Path, compute_dtype: torch.dtype) -> None:
@@ -81,22 +81,6 @@ def _nvfp4_layers(module: nn.Module) -> dict[str, NVFP4Layer]:
 
 def _packed_names(layers: dict[str, NVFP4Layer]) -> frozenset[str]:
     return frozenset(f"{name}.{part}" for name in layers for part in _PACKED)
-
-
-def _metadata(layers: dict[str, NVFP4Layer]) -> dict[str, str]:
-    # One entry alone: safetensors writes several in random order, and the bytes are to depend on
-    # the model only.
-    if not layers:
-        return {"format": "pt"}
-    entries = {name: _describe(layer) for name, layer in sorted(layers.items())}
-    description = {"format_version": "1.0", "layers": entries}
-    return {"_quantization_metadata": json.dumps(description, separators=(",", ":"))}
-
-
-def _describe(layer: NVFP4Layer) -> dict[str, object]:
-    entry: dict[str, object] = {"format": "nvfp4", "orig_shape": list(layer.shape)}
-    # Other tools flatten a convolution as it is, [out, Cin * kh * kw].
-    return entry | {"layout": "ohwi"} if len(layer.shape) == 4 else entry
 
 
 def _check_names(path: Path, expected: set[str], found: set[str]) -> None:
