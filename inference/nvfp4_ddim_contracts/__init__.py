@@ -13,7 +13,7 @@ from .generation import (
     Timings,
 )
 from .jobs import Job, JobImage, JobPage, JobProgress, JobState
-from .manifest import ArtifactFile, LayerEntry, Manifest, ScaleSearch
+from .manifest import ArtifactFile, LayerEntry, Manifest, ScaleSearch, WeightStorage
 from .problems import FieldError, Problem, ProblemType
 
 __all__ = [
@@ -36,4 +36,5 @@ __all__ = [
     "Provenance",
     "ScaleSearch",
     "Timings",
+    "WeightStorage",
 ]

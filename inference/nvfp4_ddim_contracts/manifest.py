@@ -21,10 +21,11 @@ __all__ = [
     "LayerEntry",
     "Manifest",
     "ScaleSearch",
+    "WeightStorage",
 ]
 
 FORMAT_VERSION = 2
-"""2: a convolution's columns are in the order kh, kw, Cin."""
+"""2: a convolution's columns are in the order kh, kw, Cin; weights may be stored densely."""
 
 MANIFEST_NAME = "manifest.json"
 
@@ -41,6 +42,13 @@ class ScaleSearch(StrEnum):
     ABSMAX = "absmax"
     FOUR_OVER_SIX = "four-over-six"
     SWEEP = "sweep"
+
+
+class WeightStorage(StrEnum):
+    """How the weights lie in their files: ready to be mapped, or losslessly compressed."""
+
+    PLAIN = "plain"
+    DENSE = "dense"
 
 
 class LayerEncoding(StrEnum):
@@ -83,6 +91,9 @@ class Manifest(Contract):
     license: str = Field(description="SPDX expression or the original's licence text's name.")
     attribution: str = ""
     scale_search: ScaleSearch
+    storage: WeightStorage = Field(
+        WeightStorage.PLAIN, description="How the components' weights are stored."
+    )
     default_guidance_scale: float = Field(7.5, ge=0)
     native_height: int = Field(ge=8)
     native_width: int = Field(ge=8)

@@ -8,14 +8,18 @@ Quantised weights have NVIDIA ModelOpt's names and types (see `nn.layers`), in u
 safetensors' F4, which most readers do not know. Everything else is bfloat16.
 """
 
+from .cache import default_cache_directory
 from .load import LoadedArtifact, load_artifact
 from .save import save_artifact
 from .verify import FileCallback, artifact_sha256, read_manifest, verify_artifact
+from .writer import WeightsWriter
 
 __all__ = [
     "FileCallback",
     "LoadedArtifact",
+    "WeightsWriter",
     "artifact_sha256",
+    "default_cache_directory",
     "load_artifact",
     "read_manifest",
     "save_artifact",

@@ -8,12 +8,16 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from nvfp4_ddim_contracts import WeightStorage
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 
 __all__ = [
     "CONFIG_NAME",
+    "DENSE_KEY",
+    "DENSE_VERSION",
     "MODEL_INDEX_NAME",
     "PICKLE_SUFFIXES",
+    "QUANTIZATION_KEY",
     "SCHEDULER_CONFIG_NAME",
     "WEIGHT_SUFFIXES",
     "ComponentKind",
@@ -30,6 +34,14 @@ SCHEDULER_CONFIG_NAME = "scheduler_config.json"
 
 PICKLE_SUFFIXES = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
 """Files that run code when they are unpickled."""
+
+DENSE_KEY = "nvfp4_ddim_dense"
+"""Marks a safetensors file whose tensors are compressed, and holds the table of what they are."""
+
+DENSE_VERSION = 1
+
+QUANTIZATION_KEY = "_quantization_metadata"
+"""Where NVIDIA ModelOpt describes quantised layers."""
 
 WEIGHT_SUFFIXES = frozenset({".safetensors", ".gguf", ".h5", ".msgpack", ".npz", ".onnx"})
 
@@ -48,10 +60,11 @@ _MODELS = {
     "CLIPTextModel": "transformers",
 }
 _TOKENIZERS = {"CLIPTokenizer": "transformers"}
-_WEIGHTS_NAMES = {
+_PLAIN_NAMES = {
     "diffusers": "diffusion_pytorch_model.safetensors",
     "transformers": "model.safetensors",
 }
+_DENSE_NAME = "weights.dense.safetensors"
 
 
 @dataclass(frozen=True)
@@ -111,6 +124,12 @@ def pipeline_class(class_name: str) -> Any:
     return getattr(importlib.import_module("diffusers"), class_name)
 
 
-def weights_name(class_name: str) -> str:
-    """File name of a model's weights, as its own library would name it."""
-    return _WEIGHTS_NAMES[component_kind(class_name).library]
+def weights_name(class_name: str, storage: WeightStorage) -> str:
+    """File name of a model's weights.
+
+    Plain files have the name that the model's own library would give them; compressed ones have a
+    name that no loader looks for.
+    """
+    if storage is WeightStorage.DENSE:
+        return _DENSE_NAME
+    return _PLAIN_NAMES[component_kind(class_name).library]

@@ -12,7 +12,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from nvfp4_ddim_contracts import ArtifactFile, LayerEntry, Manifest, ScaleSearch
+from nvfp4_ddim_contracts import (
+    ArtifactFile,
+    LayerEntry,
+    Manifest,
+    ScaleSearch,
+    WeightStorage,
+)
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError
 
@@ -51,6 +57,7 @@ def save_artifact(
     license: str,  # noqa: A002 - the manifest's word
     attribution: str = "",
     scale_search: ScaleSearch,
+    storage: WeightStorage = WeightStorage.DENSE,
     default_guidance_scale: float = 7.5,
     native_height: int,
     native_width: int,
@@ -59,7 +66,8 @@ def save_artifact(
 ) -> Manifest:
     """Write a quantised pipeline as an artifact. It appears complete or not at all.
 
-    The bytes depend on the arguments only; give `created_at` to make them so to the last one.
+    The bytes depend on the arguments and zstd's version only; give `created_at` to make them so
+    to the last one.
     A safety checker is left out, with a note in the log.
 
     Args:
@@ -71,6 +79,7 @@ def save_artifact(
         license: SPDX expression, or the name of the original's licence.
         attribution: Whom to credit, and for what.
         scale_search: How block scales were chosen.
+        storage: Whether weights are losslessly compressed, or lie there ready to be mapped.
         default_guidance_scale: Classifier-free guidance where a request names none.
         native_height: Pixels that the model was trained for.
         native_width: Pixels that the model was trained for.
@@ -90,7 +99,7 @@ def save_artifact(
     with new_directory(target, may_replace=_is_artifact_or_empty, overwrite=overwrite) as root:
         _write_json(root / MODEL_INDEX_NAME, _model_index(pipeline, parts))
         for component, part in parts.items():
-            _save_component(part, root / component)
+            _save_component(part, root / component, storage)
         files = _list_files(root)
         try:
             manifest = Manifest(
@@ -104,6 +113,7 @@ def save_artifact(
                 license=license,
                 attribution=attribution,
                 scale_search=scale_search,
+                storage=storage,
                 default_guidance_scale=default_guidance_scale,
                 native_height=native_height,
                 native_width=native_width,
@@ -149,7 +159,7 @@ def _model_index(pipeline: Any, parts: dict[str, Any]) -> dict[str, Any]:
     return index
 
 
-def _save_component(part: Any, directory: Path) -> None:
+def _save_component(part: Any, directory: Path, storage: WeightStorage) -> None:
     directory.mkdir()
     class_name = type(part).__name__
     match component_kind(class_name).role:
@@ -159,7 +169,7 @@ def _save_component(part: Any, directory: Path) -> None:
             _write_json(directory / SCHEDULER_CONFIG_NAME, json.loads(part.to_json_string()))
         case _:
             _write_json(directory / CONFIG_NAME, _model_config(part))
-            save_weights(part, directory / weights_name(class_name))
+            save_weights(part, directory / weights_name(class_name, storage), storage)
 
 
 def _save_tokenizer(tokenizer: Any, directory: Path) -> None:
