@@ -8,6 +8,7 @@ Quantised weights have NVIDIA ModelOpt's names and types (see `nn.layers`), in u
 safetensors' F4, which most readers do not know. Everything else is bfloat16.
 """
 
+from .cache import default_cache_directory
 from .load import LoadedArtifact, load_artifact
 from .save import check_destination, save_artifact
 from .verify import FileCallback, artifact_sha256, read_manifest, verify_artifact
@@ -19,6 +20,7 @@ __all__ = [
     "WeightsWriter",
     "artifact_sha256",
     "check_destination",
+    "default_cache_directory",
     "load_artifact",
     "read_manifest",
     "save_artifact",

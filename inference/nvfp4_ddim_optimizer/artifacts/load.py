@@ -1,7 +1,9 @@
 """Loading an artifact."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from nvfp4_ddim_contracts import Manifest
 from nvfp4_ddim_optimizer.errors import ArtifactFormatError, InvalidInputError
 from nvfp4_ddim_optimizer.nn import NVFP4Layer, replace_with_empty
 
+from .cache import WeightsCache
 from .layout import (
     CONFIG_NAME,
     MODEL_INDEX_NAME,
@@ -27,6 +30,8 @@ from .weights import load_weights
 
 __all__ = ["LoadedArtifact", "load_artifact"]
 
+# What the libraries raise over configurations that they can't use.
+_UNUSABLE = (AttributeError, KeyError, OSError, TypeError, ValueError)
 _COMPUTE_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
@@ -51,10 +56,12 @@ def load_artifact(
     verify: bool = True,
     compute_dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
+    cache_directory: Path | None = None,
 ) -> LoadedArtifact:
     """Load an artifact.
 
-    Models are built without weights, and packed weights are mapped from the files, so that on a
+    Models are built without weights. Weights are decompressed straight to memory; those that are
+    stored as they are, or are decompressed to `cache_directory`, are mapped instead, so that on a
     CPU they take memory only as they are used. No code of the artifact is run: classes come from
     a fixed list, tensors from safetensors.
 
@@ -63,6 +70,8 @@ def load_artifact(
         verify: Check all checksums first. Names and sizes are checked in any case.
         compute_dtype: Of everything that is not packed: float32, float16 or bfloat16.
         device: Where the models go.
+        cache_directory: Where to decompress weights to, once for all processes, and map them from:
+            see `default_cache_directory`. None decompresses to memory.
 
     Returns:
         The pipeline, its manifest and its name.
@@ -90,7 +99,10 @@ def load_artifact(
             f"{MODEL_INDEX_NAME} and the manifest of {root} name different pipelines"
         )
     build_pipeline = pipeline_class(manifest.pipeline_class)
-    components = _load_components(root, index, manifest, compute_dtype)
+    cache = None
+    if cache_directory is not None:
+        cache = partial(WeightsCache.of_component, cache_directory, digest, verify=verify)
+    components = _load_components(root, index, manifest, compute_dtype, cache)
     if "safety_checker" in components:
         components["requires_safety_checker"] = False
     try:
@@ -103,7 +115,11 @@ def load_artifact(
 
 
 def _load_components(
-    root: Path, index: dict[str, Any], manifest: Manifest, compute_dtype: torch.dtype
+    root: Path,
+    index: dict[str, Any],
+    manifest: Manifest,
+    compute_dtype: torch.dtype,
+    cache: Callable[[str], WeightsCache] | None,
 ) -> dict[str, Any]:
     quantised: dict[str, list[str]] = {}
     for layer in manifest.layers:
@@ -115,9 +131,14 @@ def _load_components(
         components[name] = None
         if entry != [None, None]:
             class_name = _checked_class_name(root, name, entry)
-            components[name] = _load_component(
-                root / name, class_name, quantised.pop(name, []), compute_dtype
-            )
+            if component_kind(class_name).role == "model":
+                model = _empty_model(root / name, class_name, quantised.pop(name, []))
+                path = root / name / weights_name(class_name, manifest.storage)
+                load_weights(model, path, compute_dtype, cache=cache and cache(name))
+                _check_scales(root / name, model)
+                components[name] = model.requires_grad_(False).eval()
+            else:
+                components[name] = _load_other(root / name, class_name)
     if quantised:
         raise ArtifactFormatError(
             f"the manifest of {root} has layers of components that are not there: "
@@ -137,25 +158,29 @@ def _checked_class_name(root: Path, name: str, entry: list[Any]) -> str:
     return entry[1]
 
 
-def _load_component(
-    directory: Path, class_name: str, layers: list[str], compute_dtype: torch.dtype
-) -> Any:
+def _load_other(directory: Path, class_name: str) -> Any:
+    """A tokenizer or a scheduler."""
     cls = component_class(class_name)
-    role = component_kind(class_name).role
     try:
-        if role == "tokenizer":
+        if component_kind(class_name).role == "tokenizer":
             return cls.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-        if role == "scheduler":
-            return cls.from_config(_read_json(directory / SCHEDULER_CONFIG_NAME))
+        return cls.from_config(_read_json(directory / SCHEDULER_CONFIG_NAME))
+    except _UNUSABLE as error:
+        raise ArtifactFormatError(f"{directory} holds no usable {class_name}: {error}") from error
+
+
+def _empty_model(directory: Path, class_name: str, layers: list[str]) -> torch.nn.Module:
+    """A model on the meta device, with empty NVFP4 layers."""
+    try:
         # Buffers stay real: those that are computed (CLIP's position ids) are in no file.
         with init_empty_weights(include_buffers=False):
-            model = _build_model(cls, _read_json(directory / CONFIG_NAME))
+            model: torch.nn.Module = _build_model(
+                component_class(class_name), _read_json(directory / CONFIG_NAME)
+            )
         replace_with_empty(model, layers)
-    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+    except _UNUSABLE as error:
         raise ArtifactFormatError(f"{directory} holds no usable {class_name}: {error}") from error
-    load_weights(model, directory / weights_name(class_name), compute_dtype)
-    _check_scales(directory, model)
-    return model.requires_grad_(False).eval()
+    return model
 
 
 def _build_model(cls: Any, config: dict[str, Any]) -> Any:

@@ -71,7 +71,8 @@ def save_artifact(
 ) -> Manifest:
     """Write a quantised pipeline as an artifact. It appears complete or not at all.
 
-    The bytes depend on the arguments and on zstd's version only; give `created_at` to make them so to the last one.
+    The bytes depend on the arguments and zstd's version only; give `created_at` to make them so
+    to the last one.
     A safety checker is left out, with a note in the log.
 
     Args:

@@ -3,13 +3,15 @@
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from nvfp4_ddim_contracts import WeightStorage
-from nvfp4_ddim_optimizer.errors import ArtifactCorruptError, ArtifactFormatError
+from nvfp4_ddim_optimizer.errors import ArtifactFormatError
 from nvfp4_ddim_optimizer.nn import NVFP4Layer
 
+from .cache import WeightsCache
+from .container import TORCH_DTYPES, StoredTensor
+from .reader import WeightsFile
 from .writer import WeightsWriter
 
 __all__ = ["load_weights", "parameter_count", "save_weights"]
@@ -37,34 +39,41 @@ def save_weights(module: nn.Module, path: Path, storage: WeightStorage) -> None:
                 writer.add(name, tensor.to(torch.bfloat16) if narrow else tensor)
 
 
-def load_weights(module: nn.Module, path: Path, compute_dtype: torch.dtype) -> None:
+def load_weights(
+    module: nn.Module, path: Path, compute_dtype: torch.dtype, *, cache: WeightsCache | None = None
+) -> None:
     """Fill a model that was built on the meta device.
 
-    Packed weights stay mapped from the file until they are touched; other floating-point tensors
-    are cast to `compute_dtype`.
+    Packed weights that are stored as they are stay mapped from the file until they are touched;
+    other floating-point tensors are cast to `compute_dtype`. Nothing is decompressed before
+    everything that the file declares was compared with the model.
 
     Args:
         module: The model, with empty NVFP4 layers where the file holds packed weights.
-        path: A safetensors file.
+        path: A safetensors file, plain or compressed.
         compute_dtype: float32, float16 or bfloat16.
+        cache: Where to decompress to, for packed weights to be mapped from; memory when None or
+            when it can't be written.
 
     Raises:
-        ArtifactCorruptError: The file is no safetensors file, or truncated.
+        ArtifactCorruptError: The file is no safetensors file, truncated or damaged.
+        ArtifactVersionError: It is compressed in a newer version.
         ArtifactFormatError: Its tensors are not those of the model.
     """
     expected = module.state_dict()
     packed = _packed_names(_nvfp4_layers(module))
+    threads = torch.get_num_threads()
+    with WeightsFile(path) as declared:
+        _check_names(path, set(expected), set(declared.tensors))
+        for name, wanted in expected.items():
+            is_number = wanted.is_floating_point() and name not in packed
+            _check_tensor(path, declared.tensors[name], wanted, any_float=is_number)
+        plain = None if cache is None else cache.plain_copy(declared, threads)
     tensors = {}
-    try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            _check_names(path, set(expected), set(file.keys()))
-            for name, wanted in expected.items():
-                tensor = file.get_tensor(name)
-                is_number = wanted.is_floating_point() and name not in packed
-                _check_tensor(path, name, tensor, wanted, any_float=is_number)
-                tensors[name] = tensor.to(compute_dtype) if is_number else tensor
-    except SafetensorError as error:
-        raise ArtifactCorruptError(f"{path} can't be read: {error}") from error
+    with WeightsFile(plain or path) as file:
+        for name, tensor in file.read_all(expected, threads):
+            is_number = expected[name].is_floating_point() and name not in packed
+            tensors[name] = tensor.to(compute_dtype) if is_number else tensor
     module.load_state_dict(tensors, strict=True, assign=True)
 
 
@@ -93,12 +102,11 @@ def _check_names(path: Path, expected: set[str], found: set[str]) -> None:
     )
 
 
-def _check_tensor(
-    path: Path, name: str, tensor: Tensor, wanted: Tensor, *, any_float: bool
-) -> None:
-    fits = tensor.dtype in _STORED_FLOATS if any_float else tensor.dtype == wanted.dtype
-    if not fits or tensor.shape != wanted.shape:
+def _check_tensor(path: Path, found: StoredTensor, wanted: Tensor, *, any_float: bool) -> None:
+    dtype = TORCH_DTYPES[found.dtype]
+    fits = dtype in _STORED_FLOATS if any_float else dtype == wanted.dtype
+    if not fits or found.shape != tuple(wanted.shape):
         raise ArtifactFormatError(
-            f"{path}: {name} is {tensor.dtype} {list(tensor.shape)}, but the model has "
+            f"{path}: {found.name} is {dtype} {list(found.shape)}, but the model has "
             f"{wanted.dtype} {list(wanted.shape)} there"
         )

@@ -8,7 +8,7 @@ import json
 import os
 import secrets
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -26,7 +26,7 @@ from .container import DTYPE_NAMES, TORCH_DTYPES, StoredTensor, header_bytes
 from .frames import encode_frame
 from .layout import DENSE_KEY, DENSE_VERSION, QUANTIZATION_KEY
 
-__all__ = ["WeightsWriter", "layer_description"]
+__all__ = ["WeightsWriter", "in_file_order", "layer_description"]
 
 # What an entry of the table of compressed tensors takes in the header, its name apart.
 _ENTRY_BYTES = 32
@@ -113,10 +113,7 @@ class WeightsWriter:
         Returns:
             Its size in bytes.
         """
-        # The widest types first: each tensor then begins at a multiple of its item's size.
-        parts = sorted(
-            self._parts.values(), key=lambda part: (-TORCH_DTYPES[part.dtype].itemsize, part.name)
-        )
+        parts = in_file_order(self._parts.values())
         temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}.partial")
         try:
             with temporary.open("xb") as file:
@@ -170,6 +167,14 @@ class WeightsWriter:
         # Loaders of plain files look at this word, and refuse one that they don't know.
         metadata["format"] = "pt" if self._storage is WeightStorage.PLAIN else DENSE_KEY
         return metadata
+
+
+def in_file_order(tensors: Iterable[StoredTensor]) -> list[StoredTensor]:
+    """Tensors in the order in which they lie in a file: by width, then by name.
+
+    The widest types come first, so that each tensor begins at a multiple of its item's size.
+    """
+    return sorted(tensors, key=lambda tensor: (-TORCH_DTYPES[tensor.dtype].itemsize, tensor.name))
 
 
 def layer_description(shape: tuple[int, ...]) -> dict[str, Any]:

@@ -33,6 +33,20 @@ NVFP4_API void nvfp4_dequantize(const uint8_t* codes, const uint8_t* scales,
                                 const float* global_scale, int64_t blocks, int32_t format,
                                 void* out, int32_t threads);
 
+// A 3x3 convolution, stride 1, padding 1, one group: x [n, h, w, c] -> out [n, h, w, o], both
+// channels last and without gaps; c is a multiple of 16.
+typedef struct {
+  int64_t n, h, w, c, o;
+} Nvfp4Convolution;
+
+// Floats of scratch memory that nvfp4_convolve needs.
+NVFP4_API int64_t nvfp4_convolve_scratch(const Nvfp4Convolution* shape, int32_t threads);
+
+// codes [o, 3, 3, c / 2], scales [o, 3, 3, c / 16], bias [o] or null. scratch: 64-byte aligned.
+NVFP4_API void nvfp4_convolve(const Nvfp4Convolution* shape, const float* x, const uint8_t* codes,
+                              const uint8_t* scales, const float* global_scale, const float* bias,
+                              float* out, float* scratch, int32_t threads);
+
 // Tables of the search below: a number for each scale, that of E4M3 byte b at NVFP4_SEARCH_BELOW + b.
 enum { NVFP4_SEARCH_ROWS = 176, NVFP4_SEARCH_BELOW = 16 };
 

@@ -3,9 +3,11 @@
 #include "block_search.h"
 #include "dequantize.h"
 #include "kernels.h"
+#include "winograd_input.h"
+#include "winograd_task.h"
 
 namespace nvfp4 {
 
-const Kernels kAvx2 = {"avx2", avx2::dequantize, avx2::search_blocks};
+const Kernels kAvx2 = {"avx2", avx2::kColumns, avx2::dequantize, avx2::search_blocks, avx2::winograd_input, avx2::winograd_task};
 
 }  // namespace nvfp4

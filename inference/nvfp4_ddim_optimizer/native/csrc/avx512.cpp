@@ -3,9 +3,11 @@
 #include "block_search.h"
 #include "dequantize.h"
 #include "kernels.h"
+#include "winograd_input.h"
+#include "winograd_task.h"
 
 namespace nvfp4 {
 
-const Kernels kAvx512 = {"avx512", avx512::dequantize, avx512::search_blocks};
+const Kernels kAvx512 = {"avx512", avx512::kColumns, avx512::dequantize, avx512::search_blocks, avx512::winograd_input, avx512::winograd_task};
 
 }  // namespace nvfp4

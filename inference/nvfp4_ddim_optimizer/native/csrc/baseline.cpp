@@ -3,9 +3,11 @@
 #include "block_search.h"
 #include "dequantize.h"
 #include "kernels.h"
+#include "winograd_input.h"
+#include "winograd_task.h"
 
 namespace nvfp4 {
 
-const Kernels kBaseline = {"baseline", baseline::dequantize, baseline::search_blocks};
+const Kernels kBaseline = {"baseline", baseline::kColumns, baseline::dequantize, baseline::search_blocks, baseline::winograd_input, baseline::winograd_task};
 
 }  // namespace nvfp4

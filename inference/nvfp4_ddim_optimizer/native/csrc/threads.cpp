@@ -1,6 +1,4 @@
 // The C interface's kernels: they share the work out among OpenMP's threads.
-#include <algorithm>
-
 #include "api.h"
 #include "kernels.h"
 
@@ -19,12 +17,12 @@ void nvfp4_dequantize(const uint8_t* codes, const uint8_t* scales, const float* 
   const auto dequantize = kernels().dequantize;
   const float scale = *global_scale;
   const int64_t chunk = 4096;  // blocks: 256 KiB of float32, so that a small weight stays with one
-  const int64_t chunks = (blocks + chunk - 1) / chunk;
+  const int64_t chunks = parts(blocks, chunk);
   const int64_t block_bytes = format == NVFP4_FLOAT32 ? 64 : 32;
   (void)threads;
 #pragma omp parallel for num_threads(threads) if (chunks > 1 && threads > 1)
   for (int64_t i = 0; i < chunks; ++i) {
-    const int64_t first = i * chunk, count = std::min(chunk, blocks - first);
+    const int64_t first = i * chunk, count = smaller(chunk, blocks - first);
     dequantize(codes + 8 * first, scales + first, scale, count, format,
                static_cast<uint8_t*>(out) + first * block_bytes);
   }

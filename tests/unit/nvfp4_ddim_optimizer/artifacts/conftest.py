@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nvfp4_ddim_contracts import DataFree, Manifest, ScaleSearch
+from nvfp4_ddim_contracts import DataFree, Manifest, ScaleSearch, WeightStorage
 from nvfp4_ddim_optimizer.artifacts import save_artifact
 from nvfp4_ddim_optimizer.nn import LayerPolicy, quantize_module
 
@@ -77,3 +77,14 @@ def saved(
 def artifact(saved: Callable[[str], Path], tmp_path: Path) -> Path:
     """An artifact that a test may damage."""
     return Path(shutil.copytree(saved("sd1"), tmp_path / "artifact"))
+
+
+@pytest.fixture
+def plain_artifact(
+    quantised_pipeline: Callable[[str], tuple[Any, list[Any]]],
+    save: Callable[..., Manifest],
+    tmp_path: Path,
+) -> Path:
+    """An artifact whose weights are not compressed, that a test may damage."""
+    save(*quantised_pipeline("sd1"), tmp_path / "plain", storage=WeightStorage.PLAIN)
+    return tmp_path / "plain"

@@ -12,6 +12,8 @@ from torch import nn
 from nvfp4_ddim_contracts import Manifest
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from nvfp4_ddim_optimizer.artifacts import artifact_sha256, load_artifact, read_manifest
+from nvfp4_ddim_optimizer.artifacts.container import read_header
+from nvfp4_ddim_optimizer.artifacts.reader import WeightsFile
 from nvfp4_ddim_optimizer.artifacts.verify import file_sha256
 from nvfp4_ddim_optimizer.errors import (
     ArtifactCorruptError,
@@ -56,6 +58,12 @@ def sign(directory: Path) -> None:
 
 def edit_json(path: Path, **changes: Any) -> None:
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def flip(path: Path, position: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[position] ^= 1
+    path.write_bytes(data)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -141,18 +149,28 @@ def test_loading_and_saving_again_gives_the_same_files(
     assert read_manifest(tmp_path / "again") == loaded.manifest
 
 
-def test_an_altered_weight_is_noticed_unless_told_not_to(artifact: Path) -> None:
-    path = artifact / "unet" / "diffusion_pytorch_model.safetensors"
-    data = bytearray(path.read_bytes())
-    data[-1] ^= 1
-    path.write_bytes(data)
+def test_an_altered_weight_is_noticed_unless_told_not_to(plain_artifact: Path) -> None:
+    path = plain_artifact / "unet" / "diffusion_pytorch_model.safetensors"
+    flip(path, -1)
+    with pytest.raises(ArtifactCorruptError, match="altered"):
+        load_artifact(plain_artifact)
+    load_artifact(plain_artifact, verify=False)
+
+
+def test_an_altered_frame_is_noticed_in_any_case(artifact: Path) -> None:
+    path = artifact / "unet" / "weights.dense.safetensors"
+    with WeightsFile(path) as file:
+        frame = read_header(path).tensors["conv_in.weight"]
+        assert file.tensors["conv_in.weight"].dtype == "BF16"
+    flip(path, frame.start + frame.bytes // 2)
     with pytest.raises(ArtifactCorruptError, match="altered"):
         load_artifact(artifact)
-    load_artifact(artifact, verify=False)
+    with pytest.raises(ArtifactCorruptError, match=r"conv_in\.weight can't be decompressed"):
+        load_artifact(artifact, verify=False)
 
 
 def test_sizes_are_checked_even_without_checksums(artifact: Path) -> None:
-    path = artifact / "vae" / "diffusion_pytorch_model.safetensors"
+    path = artifact / "vae" / "weights.dense.safetensors"
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(ArtifactCorruptError, match="truncated"):
         load_artifact(artifact, verify=False)
@@ -226,7 +244,7 @@ def test_a_config_that_is_nonsense(artifact: Path) -> None:
 
 
 def test_weights_that_are_no_safetensors(artifact: Path) -> None:
-    (artifact / "unet" / "diffusion_pytorch_model.safetensors").write_bytes(b"\0" * 100)
+    (artifact / "unet" / "weights.dense.safetensors").write_bytes(b"\0" * 100)
     sign(artifact)
     with pytest.raises(ArtifactCorruptError, match="can't be read"):
         load_artifact(artifact)
@@ -241,14 +259,33 @@ def test_layers_that_the_model_does_not_have(artifact: Path) -> None:
         load_artifact(artifact)
 
 
-def test_scales_that_are_not_numbers(artifact: Path) -> None:
-    path = artifact / "unet" / "diffusion_pytorch_model.safetensors"
+def test_scales_that_are_not_numbers(plain_artifact: Path) -> None:
+    path = plain_artifact / "unet" / "diffusion_pytorch_model.safetensors"
     data = bytearray(path.read_bytes())
     header_bytes = int.from_bytes(data[:8], "little")
     header = json.loads(data[8 : 8 + header_bytes])
     name = next(key for key in header if key.endswith(".weight_scale"))
     data[8 + header_bytes + header[name]["data_offsets"][0]] = 0x7F
     path.write_bytes(data)
-    sign(artifact)
+    sign(plain_artifact)
     with pytest.raises(ArtifactFormatError, match="negative or NaN"):
-        load_artifact(artifact)
+        load_artifact(plain_artifact)
+
+
+def test_a_cache_gives_the_same_model(artifact: Path, tmp_path: Path) -> None:
+    expected = load_artifact(artifact).pipeline.unet.state_dict()
+    for verify in (True, False, True):
+        loaded = load_artifact(artifact, verify=verify, cache_directory=tmp_path / "cache")
+        found = loaded.pipeline.unet.state_dict()
+        assert all(torch.equal(as_bytes(found[key]), as_bytes(expected[key])) for key in expected)
+    cached = tmp_path / "cache" / loaded.artifact_sha256
+    assert {path.name for path in cached.glob("*.safetensors")} == {
+        "text_encoder.safetensors",
+        "unet.safetensors",
+        "vae.safetensors",
+    }
+
+
+def test_plain_weights_need_no_cache(plain_artifact: Path, tmp_path: Path) -> None:
+    load_artifact(plain_artifact, cache_directory=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()

@@ -11,7 +11,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from nvfp4_ddim_contracts import Manifest
+from nvfp4_ddim_contracts import Manifest, WeightStorage
 from nvfp4_ddim_optimizer.artifacts import artifact_sha256, read_manifest, verify_artifact
 from nvfp4_ddim_optimizer.artifacts import save as save_module
 from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError
@@ -19,7 +19,7 @@ from nvfp4_ddim_optimizer.nn import NVFP4Layer, Residency, set_residency
 
 Quantised = Callable[[str], tuple[Any, list[Any]]]
 Save = Callable[..., Manifest]
-UNET_FILE = "unet/diffusion_pytorch_model.safetensors"
+UNET_FILE = "unet/weights.dense.safetensors"
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -37,13 +37,13 @@ def test_the_layout_is_diffusers_with_a_manifest(saved: Callable[[str], Path]) -
         "model_index.json",
         "scheduler/scheduler_config.json",
         "text_encoder/config.json",
-        "text_encoder/model.safetensors",
+        "text_encoder/weights.dense.safetensors",
         "tokenizer/tokenizer.json",
         "tokenizer/tokenizer_config.json",
         "unet/config.json",
         UNET_FILE,
         "vae/config.json",
-        "vae/diffusion_pytorch_model.safetensors",
+        "vae/weights.dense.safetensors",
     }
     index = json.loads((directory / "model_index.json").read_text())
     assert index["unet"] == ["diffusers", "UNet2DConditionModel"]
@@ -51,9 +51,9 @@ def test_the_layout_is_diffusers_with_a_manifest(saved: Callable[[str], Path]) -
 
 
 def test_weights_have_modelopts_names_and_types(
-    saved: Callable[[str], Path], quantised_pipeline: Quantised
+    plain_artifact: Path, quantised_pipeline: Quantised
 ) -> None:
-    path = saved("sd1") / UNET_FILE
+    path = plain_artifact / "unet" / "diffusion_pytorch_model.safetensors"
     unet = quantised_pipeline("sd1")[0].unet
     tensors = load_file(path)
     layers = {n: m for n, m in unet.named_modules() if isinstance(m, NVFP4Layer)}
@@ -75,6 +75,17 @@ def test_weights_have_modelopts_names_and_types(
         assert torch.equal(tensors[f"{name}.weight_scale_2"], layer.weight_scale_2)
     assert tensors["conv_in.weight"].dtype == torch.bfloat16
     assert set(tensors) == set(unet.state_dict())
+
+
+def test_dense_weights_are_smaller_and_say_so(saved: Callable[[str], Path]) -> None:
+    with safe_open(saved("sd1") / UNET_FILE, "pt") as file:
+        metadata = file.metadata()
+        table = json.loads(metadata["nvfp4_ddim_dense"])
+        assert metadata["format"] not in {"pt", "tf", "flax", "mlx"}  # what other loaders take
+        assert json.loads(metadata["_quantization_metadata"])["layers"]
+        assert table["tensors"]["conv_in.weight"] == ["BF16", [32, 4, 3, 3]]
+        assert len(file.get_tensor("conv_in.weight")) < 2 * 32 * 4 * 3 * 3
+    assert read_manifest(saved("sd1")).storage is WeightStorage.DENSE
 
 
 def test_the_manifest_counts_right(

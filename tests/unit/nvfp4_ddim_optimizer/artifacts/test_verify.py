@@ -18,7 +18,7 @@ from nvfp4_ddim_optimizer.errors import (
     ArtifactVersionError,
 )
 
-WEIGHTS = "unet/diffusion_pytorch_model.safetensors"
+WEIGHTS = "unet/weights.dense.safetensors"
 
 
 def edit_manifest(artifact: Path, **changes: Any) -> None:
@@ -79,7 +79,12 @@ def test_one_flipped_bit(artifact: Path, path: str) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["extra.safetensors", "unet/model.safetensors", "tokenizer/added_tokens.json", "x/y/z.txt"],
+    [
+        "extra.safetensors",
+        "unet/diffusion_pytorch_model.safetensors",
+        "tokenizer/added_tokens.json",
+        "x/y/z.txt",
+    ],
 )
 def test_an_unlisted_file_that_might_be_loaded(artifact: Path, path: str) -> None:
     (artifact / path).parent.mkdir(parents=True, exist_ok=True)

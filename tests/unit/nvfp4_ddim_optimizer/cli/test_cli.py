@@ -37,7 +37,7 @@ def test_quantize_writes_what_it_was_told(artifact: Path) -> None:
     manifest = json.loads((artifact / "manifest.json").read_text())
     assert manifest["name"] == "tiny"
     assert manifest["license"] == "CC0-1.0"
-    assert manifest["scale_search"] == "absmax"
+    assert manifest["quantization"] == {"method": "data-free", "scale_search": "absmax"}
     assert manifest["original_model"] == "taesd"
     assert (manifest["native_width"], manifest["native_height"]) == (16, 16)
 
@@ -124,13 +124,13 @@ def test_a_missing_gpu_ends_with_4(artifact: Path) -> None:
 def test_an_altered_artifact_ends_with_3(artifact: Path, tmp_path: Path) -> None:
     copy = tmp_path / "altered"
     subprocess.run(["cp", "-r", artifact, copy], check=True)
-    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights = copy / "unet" / "weights.dense.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
     result = run("verify", copy)
     assert result.exit_code == ExitCode.ARTIFACT
-    assert "unet/diffusion_pytorch_model.safetensors" in result.stderr.replace("\n", "")
+    assert "unet/weights.dense.safetensors" in result.stderr.replace("\n", "")
     assert run("generate", "cat", "-m", copy).exit_code == ExitCode.ARTIFACT
 
 

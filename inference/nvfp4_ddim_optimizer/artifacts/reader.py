@@ -1,0 +1,169 @@
+"""Reading a component's weights, plain or compressed, tensor by tensor."""
+
+import json
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from nvfp4_ddim_contracts import WeightStorage
+from nvfp4_ddim_optimizer.errors import (
+    ArtifactCorruptError,
+    ArtifactFormatError,
+    ArtifactVersionError,
+)
+
+from .container import TORCH_DTYPES, Container, StoredTensor, read_header
+from .frames import FrameError, decode_frame
+from .layout import DENSE_KEY, DENSE_VERSION
+
+__all__ = ["WeightsFile"]
+
+
+class _Table(BaseModel):
+    """What a compressed file's metadata says of its compressed tensors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    version: int = Field(ge=1)
+    tensors: dict[str, tuple[str, tuple[NonNegativeInt, ...]]]
+
+
+class WeightsFile:
+    """A component's weights; use it as a context manager.
+
+    Attributes:
+        path: The file.
+        storage: Whether it has compressed tensors, by its own word.
+        tensors: What each tensor is once it is read. Only sizes are declared here: compare them
+            with what is expected before reading any.
+        metadata: Its free entries, the table of compressed tensors apart.
+    """
+
+    path: Path
+    storage: WeightStorage
+    tensors: Mapping[str, StoredTensor]
+    metadata: Mapping[str, str]
+
+    def __init__(self, path: Path) -> None:
+        """Read the header.
+
+        Raises:
+            ArtifactCorruptError: The file is no safetensors file, or truncated.
+            ArtifactVersionError: Its compression is of a newer version.
+            ArtifactFormatError: Its table contradicts its tensors.
+        """
+        self.path = path
+        container = read_header(path)
+        self.metadata = {k: v for k, v in container.metadata.items() if k != DENSE_KEY}
+        self.storage = (
+            WeightStorage.DENSE if DENSE_KEY in container.metadata else WeightStorage.PLAIN
+        )
+        self._frames = _compressed_tensors(path, container)
+        self.tensors = container.tensors | self._frames
+        self._stored = container.tensors
+        self._mapped: Any = safe_open(path, framework="pt", device="cpu")
+
+    def read(self, name: str) -> Tensor:
+        """Read a tensor: mapped from the file where it is stored as it is, else decompressed.
+
+        Raises:
+            ArtifactCorruptError: It is damaged.
+        """
+        if name not in self._frames:
+            try:
+                mapped: Tensor = self._mapped.get_tensor(name)
+            except SafetensorError as error:
+                raise ArtifactCorruptError(f"{self.path} can't be read: {error}") from error
+            return mapped
+        original = self._frames[name]
+        data = torch.empty(original.bytes, dtype=torch.uint8)
+        item_bytes = TORCH_DTYPES[original.dtype].itemsize
+        try:
+            decode_frame(self._read_frame(self._stored[name]), data.numpy(), item_bytes)
+        except (FrameError, OSError) as error:
+            raise ArtifactCorruptError(
+                f"{self.path}: {name} can't be decompressed: {error}. Fetch the artifact again"
+            ) from error
+        return data.view(TORCH_DTYPES[original.dtype]).reshape(original.shape)
+
+    def read_all(self, names: Iterable[str], threads: int) -> Iterator[tuple[str, Tensor]]:
+        """Read tensors, several at a time, with a few of them in memory ahead of the caller.
+
+        Args:
+            names: Which.
+            threads: How many to decompress at once.
+
+        Yields:
+            Names and tensors, in the order of `names`.
+
+        Raises:
+            ArtifactCorruptError: As `read`.
+        """
+        with ThreadPoolExecutor(threads) as pool:
+            ahead: deque[tuple[str, Future[Tensor]]] = deque()
+            try:
+                for name in names:
+                    ahead.append((name, pool.submit(self.read, name)))
+                    if len(ahead) > 2 * threads:
+                        yield _finished(*ahead.popleft())
+                while ahead:
+                    yield _finished(*ahead.popleft())
+            finally:
+                for _, future in ahead:
+                    future.cancel()
+
+    def __enter__(self) -> Self:
+        self._mapped.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._mapped.__exit__(error_type, error, traceback)
+
+    def _read_frame(self, stored: StoredTensor) -> bytes:
+        # Read and not mapped: pages that were decompressed would go on counting as this process's.
+        with self.path.open("rb") as file:
+            file.seek(stored.start)
+            return file.read(stored.bytes)
+
+
+def _compressed_tensors(path: Path, container: Container) -> dict[str, StoredTensor]:
+    """What a file's compressed tensors are, by its table."""
+    if DENSE_KEY not in container.metadata:
+        return {}
+    try:
+        content = json.loads(container.metadata[DENSE_KEY])
+        version = content.get("version") if isinstance(content, dict) else None
+        if isinstance(version, int) and version > DENSE_VERSION:
+            raise ArtifactVersionError(
+                f"{path} is compressed in version {version}, this library reads {DENSE_VERSION}: "
+                "upgrade nvfp4-ddim-optimizer"
+            )
+        table = _Table.model_validate_json(container.metadata[DENSE_KEY])
+    except (RecursionError, ValidationError, ValueError) as error:
+        raise ArtifactFormatError(f"{path} has no usable table of tensors: {error}") from error
+    for name, (dtype, _) in table.tensors.items():
+        stored = container.tensors.get(name)
+        if stored is None or stored.dtype != "U8" or len(stored.shape) != 1:
+            raise ArtifactFormatError(f"{path}: {name} is in the table, but not compressed")
+        if dtype not in TORCH_DTYPES:
+            raise ArtifactFormatError(f"{path}: {name} is of a type in no use here: {dtype!r}")
+    return {
+        name: StoredTensor(name, dtype, shape) for name, (dtype, shape) in table.tensors.items()
+    }
+
+
+def _finished(name: str, future: "Future[Tensor]") -> tuple[str, Tensor]:
+    return name, future.result()

@@ -1,0 +1,67 @@
+// The innermost product: a few rows of A times a panel of B, all in registers.
+//
+// B is stored as panels of kColumns columns: b[k][column]. A is read where it lies, row by row: one
+// number of each row is broadcast at a time, so its rows need no packing.
+#pragma once
+
+#include "vector.h"
+
+namespace nvfp4 {
+namespace NVFP4_ISA {
+
+// As many accumulators as leave registers for a row of B and one number of A.
+#if defined(__AVX512F__)
+constexpr int kRows = 12, kVectors = 2;
+#elif defined(__AVX2__)
+constexpr int kRows = 6, kVectors = 2;
+#elif defined(__aarch64__)
+constexpr int kRows = 6, kVectors = 4;
+#else
+constexpr int kRows = 4, kVectors = 2;
+#endif
+constexpr int kColumns = kVectors * kLanes;
+
+// c[rows][kColumns] (+)= a[rows][depth] * b[depth][kColumns]
+template <int rows>
+static void multiply_rows(const float* a, int64_t a_stride, const float* b, int64_t depth, float* c,
+                          bool accumulate) {
+  Floats sums[rows][kVectors];
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < kVectors; ++j)
+      sums[i][j] = accumulate ? load<Floats>(c + i * kColumns + j * kLanes) : Floats{};
+  for (int64_t k = 0; k < depth; ++k) {
+    Floats row[kVectors];
+    for (int j = 0; j < kVectors; ++j) row[j] = load<Floats>(b + k * kColumns + j * kLanes);
+    for (int i = 0; i < rows; ++i) {
+      const Floats value = broadcast(a[i * a_stride + k]);
+      for (int j = 0; j < kVectors; ++j) sums[i][j] = fma(value, row[j], sums[i][j]);
+    }
+  }
+  for (int i = 0; i < rows; ++i)
+    for (int j = 0; j < kVectors; ++j) store(c + i * kColumns + j * kLanes, sums[i][j]);
+}
+
+template <int rows>
+NVFP4_INLINE void multiply_remaining(int64_t count, const float* a, int64_t a_stride,
+                                     const float* b, int64_t depth, float* c, bool accumulate) {
+  if (count == rows) {
+    multiply_rows<rows>(a, a_stride, b, depth, c, accumulate);
+  } else if constexpr (rows > 1) {
+    multiply_remaining<rows - 1>(count, a, a_stride, b, depth, c, accumulate);
+  }
+}
+
+// The same for any number of rows, split as evenly as can be: 8 rows are 4 + 4 rather than 6 + 2.
+static void multiply_panel(int64_t rows, const float* a, int64_t a_stride, const float* b,
+                           int64_t depth, float* c, bool accumulate) {
+  const int64_t groups = (rows + kRows - 1) / kRows;
+  for (int64_t group = 0, row = 0; group < groups; ++group) {
+    const int64_t count = (rows - row + groups - group - 1) / (groups - group);
+    multiply_remaining<kRows>(count, a + row * a_stride, a_stride, b, depth, c + row * kColumns,
+                              accumulate);
+    row += count;
+  }
+}
+
+}  // namespace NVFP4_ISA
+}  // namespace nvfp4
