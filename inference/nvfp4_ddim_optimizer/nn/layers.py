@@ -25,6 +25,8 @@ from nvfp4_ddim_optimizer.nvfp4 import (
     quantize,
 )
 
+from .winograd import convolve_3x3, suits_input, suits_weight
+
 __all__ = ["NVFP4Conv2d", "NVFP4Layer", "NVFP4Linear", "Residency", "set_residency"]
 
 Device = torch.device | str | None
@@ -45,7 +47,9 @@ class Residency(StrEnum):
     """NVFP4 alone, dequantised in every call: 4.5 bits a weight."""
 
     RESIDENT = "resident"
-    """The dequantised weight too, made in the first call: as fast as the plain layer."""
+    """The dequantised weight too, made in the first call: as fast as the plain layer.
+
+    Layers that are faster straight from their codes never make one."""
 
 
 class NVFP4Layer(nn.Module):
@@ -219,6 +223,7 @@ class NVFP4Conv2d(NVFP4Layer):
         self.padding = padding
         self.dilation = dilation
         self.groups = groups
+        self._suits_winograd = suits_weight(self.shape, stride, padding, dilation, groups)
 
     @classmethod
     def empty_like(cls, layer: nn.Conv2d, device: Device = "meta") -> Self:
@@ -262,6 +267,8 @@ class NVFP4Conv2d(NVFP4Layer):
         Returns:
             [B, out_channels, H', W'] in `x.dtype`.
         """
+        if self._suits_winograd and suits_input(x):
+            return convolve_3x3(x, self.weight, self.weight_scale, self.weight_scale_2, self.bias)
         return nn.functional.conv2d(
             x,
             self.dense_weight(x),
