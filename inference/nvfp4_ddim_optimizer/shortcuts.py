@@ -12,12 +12,10 @@ What each costs and saves is in docs/benchmarks, topic "operations".
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from nvfp4_ddim_contracts.generation import MAX_CACHE_INTERVAL, MAX_TOKEN_MERGING_RATIO
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
-__all__ = ["MAX_CACHE_INTERVAL", "MAX_TOKEN_MERGING_RATIO", "Shortcuts"]
-
-MAX_CACHE_INTERVAL = 20
-MAX_TOKEN_MERGING_RATIO = 0.75  # one token of every 2 x 2 stays
+__all__ = ["Shortcuts"]
 
 
 @dataclass(frozen=True)

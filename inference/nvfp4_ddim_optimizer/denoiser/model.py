@@ -102,8 +102,8 @@ class Denoiser:
         _fetch(self._unet)
         deep = self._cache.recall(t, branches)
         if deep is not None:
-            return shallow_pass(self._unet, inputs, timestep, condition, options, deep)
-        prediction, deep = full_pass(self._unet, inputs, timestep, condition, options)
+            return shallow_pass(self._unet, inputs, timestep, condition, deep, options=options)
+        prediction, deep = full_pass(self._unet, inputs, timestep, condition, options=options)
         self._cache.store(branches, deep)
         return prediction
 

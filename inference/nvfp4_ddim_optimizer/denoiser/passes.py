@@ -61,7 +61,7 @@ def check_divisible(unet: Any) -> None:
 
 
 def full_pass(
-    unet: Any, x: Tensor, timestep: Tensor, condition: Tensor, options: Mapping[str, Any]
+    unet: Any, x: Tensor, timestep: Tensor, condition: Tensor, *, options: Mapping[str, Any]
 ) -> tuple[Tensor, Tensor]:
     """Run the whole UNet.
 
@@ -108,8 +108,9 @@ def shallow_pass(
     x: Tensor,
     timestep: Tensor,
     condition: Tensor,
-    options: Mapping[str, Any],
     deep: Tensor,
+    *,
+    options: Mapping[str, Any],
 ) -> Tensor:
     """Run the UNet's input convolution and its last decoder layer only.
 
@@ -118,8 +119,8 @@ def shallow_pass(
         x: [B, C, H, W] in the UNet's dtype.
         timestep: Scalar; its embedding is always fresh.
         condition: [B, L, D].
-        options: As in `full_pass`.
         deep: [B, D', H, W], deep features of an earlier `full_pass` on the same rows.
+        options: As in `full_pass`.
 
     Returns:
         The prediction [B, C, H, W].

@@ -83,9 +83,7 @@ def generate_images(
         conditions[Branch.UNCONDITIONAL] = unconditional.expand_as(conditions[Branch.CONDITIONAL])
     cache = None
     if shortcuts.cache_interval > 1:
-        cache = FeatureCache(
-            refresh_timesteps(timesteps, shortcuts.cache_interval, guided_at)
-        )
+        cache = FeatureCache(refresh_timesteps(timesteps, shortcuts.cache_interval, guided_at))
     denoiser = Denoiser(
         model.unet,
         conditions,
