@@ -30,9 +30,7 @@ def test_every_token_is_kept_merged_or_a_destination_once(
 
 
 @given(SIZES, SIZES, RATIOS)
-def test_unmerging_leaves_single_tokens_as_they_were(
-    height: int, width: int, ratio: float
-) -> None:
+def test_unmerging_leaves_single_tokens_as_they_were(height: int, width: int, ratio: float) -> None:
     """Kept tokens come back; a merged one comes back as the mean it went into."""
     x = tokens(height, width)
     match = match_tokens(x, TokenMerging(height, width, ratio))
@@ -58,7 +56,9 @@ def test_tokens_that_are_all_alike_lose_nothing(height: int, width: int, ratio: 
 def test_merges_the_most_similar_first() -> None:
     x = tokens(4, 4, batch=1)
     destination = int(match_tokens(x, TokenMerging(4, 4, 0.0)).destinations[2])
-    twin = next(p for p in range(16) if p not in match_tokens(x, TokenMerging(4, 4, 0.0)).destinations)
+    twin = next(
+        p for p in range(16) if p not in match_tokens(x, TokenMerging(4, 4, 0.0)).destinations
+    )
     x[0, twin] = 3 * x[0, destination]  # cosine similarity does not mind the length
     match = match_tokens(x, TokenMerging(4, 4, 1 / 16))
     assert match.merged.flatten().tolist() == [twin]

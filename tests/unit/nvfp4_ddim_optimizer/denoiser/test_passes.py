@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import torch
-from diffusers import UNet2DConditionModel
 
 from nvfp4_ddim_optimizer.denoiser import full_pass, shallow_pass
 from nvfp4_ddim_optimizer.denoiser.passes import check_divisible
@@ -20,39 +19,22 @@ def inputs(unet: Any, height: int = 8, width: int = 8) -> tuple[torch.Tensor, to
     return x, torch.randn(2, 5, unet.config.cross_attention_dim, generator=generator)
 
 
-def deep_unet(**settings: Any) -> Any:
-    """Three levels, two layers each, with what the other tiny models don't have."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return UNet2DConditionModel(
-            **{
-                "sample_size": 8,
-                "block_out_channels": (16, 32, 32),
-                "layers_per_block": 2,
-                "norm_num_groups": 8,
-                "cross_attention_dim": 24,
-                "attention_head_dim": 4,
-                "down_block_types": ("CrossAttnDownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
-                "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "CrossAttnUpBlock2D"),
-                "center_input_sample": True,
-                "time_embedding_act_fn": "silu",
-                **settings,
-            }
-        ).eval()
+@pytest.fixture(params=["sd1", "sd2", "taesd", "deep", "no middle"])
+def unet(
+    request: pytest.FixtureRequest,
+    tiny_pipeline: Callable[..., Any],
+    deep_unet: Callable[..., Any],
+) -> Any:
+    if request.param == "deep":
+        return deep_unet()
+    if request.param == "no middle":
+        return deep_unet(mid_block_type=None)
+    return tiny_pipeline(request.param).unet
 
 
-def kinds(tiny_pipeline: Callable[..., Any]) -> dict[str, Any]:
-    tiny = {kind: tiny_pipeline(kind).unet for kind in ("sd1", "sd2", "taesd")}
-    return {**tiny, "deep": deep_unet(), "no middle": deep_unet(mid_block_type=None)}
-
-
-@pytest.mark.parametrize("kind", ["sd1", "sd2", "taesd", "deep", "no middle"])
 @pytest.mark.parametrize("size", [(8, 8), (8, 12), (5, 7), (1, 3)])
 @torch.inference_mode()
-def test_a_full_pass_is_the_unets_own_bit_for_bit(
-    tiny_pipeline: Callable[..., Any], kind: str, size: tuple[int, int]
-) -> None:
-    unet = kinds(tiny_pipeline)[kind]
+def test_a_full_pass_is_the_unets_own_bit_for_bit(unet: Any, size: tuple[int, int]) -> None:
     x, condition = inputs(unet, *size)
     expected = unet(x, T, encoder_hidden_states=condition, return_dict=False)[0]
     prediction, deep = full_pass(unet, x, T, condition, options={})
@@ -64,7 +46,7 @@ def test_a_full_pass_is_the_unets_own_bit_for_bit(
 
 
 @torch.inference_mode()
-def test_a_shallow_pass_runs_the_outermost_layers_only() -> None:
+def test_a_shallow_pass_runs_the_outermost_layers_only(deep_unet: Callable[..., Any]) -> None:
     unet = deep_unet()
     x, condition = inputs(unet)
     _, deep = full_pass(unet, x, T, condition, options={})
@@ -78,7 +60,9 @@ def test_a_shallow_pass_runs_the_outermost_layers_only() -> None:
 
 
 @torch.inference_mode()
-def test_a_shallow_pass_sees_the_new_latent_and_the_new_timestep() -> None:
+def test_a_shallow_pass_sees_the_new_latent_and_the_new_timestep(
+    deep_unet: Callable[..., Any],
+) -> None:
     unet = deep_unet()
     x, condition = inputs(unet)
     prediction, deep = full_pass(unet, x, T, condition, options={})
@@ -88,10 +72,8 @@ def test_a_shallow_pass_sees_the_new_latent_and_the_new_timestep() -> None:
     assert not torch.allclose(later, prediction)
 
 
-def test_refuses_a_unet_whose_last_block_can_not_be_cut() -> None:
+def test_refuses_a_unet_whose_last_block_can_not_be_cut(deep_unet: Callable[..., Any]) -> None:
     check_divisible(deep_unet())
-    unet = deep_unet(
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "SimpleCrossAttnUpBlock2D")
-    )
+    unet = deep_unet(up_block_types=("UpBlock2D", "CrossAttnUpBlock2D", "SimpleCrossAttnUpBlock2D"))
     with pytest.raises(ModelNotSupportedError, match="cache_interval=1"):
         check_divisible(unet)
