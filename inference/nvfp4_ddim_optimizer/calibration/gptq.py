@@ -74,8 +74,8 @@ def quantize_gptq(
     walk = _Walk(
         factor=factor,
         importance=importance / importance.mean(),
-        lengths=lengths,
-        rate=rate,
+        tables=SearchTables.build(lengths, rate, matrix.device),
+        code_costs=rate * lengths.codes.unsqueeze(1),
         steps=RATE_DISTORTION_STEPS if rate_weight else SWEEP_STEPS,
     )
     codes, scales = walk.run(matrix.to(torch.float32) / search.global_scale)
@@ -106,15 +106,15 @@ class _Walk:
     Attributes:
         factor: U of `_inverse_factor`, [C, C].
         importance: float32 [C], its mean 1.
-        lengths: Bits of every code and scale.
-        rate: Squared error that one bit is worth.
+        tables: What scales cost, and codes at each of them.
+        code_costs: float32 [8, 1]: squared error that the bits of each code are worth.
         steps: Block scales to try, around amax/6.
     """
 
     factor: Tensor
     importance: Tensor
-    lengths: CodeLengths
-    rate: float
+    tables: SearchTables
+    code_costs: Tensor
     steps: range
 
     def run(self, rows: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,14 +154,14 @@ class _Walk:
         blocks = pad(block.t(), (0, missing)).contiguous()
         bases = round_to_e4m3(blocks.abs().amax(dim=1) / E2M1_MAX).view(torch.uint8)
         weighing = pad(self.importance[first : first + block.shape[0]], (0, missing))
-        tables = SearchTables.build(self.lengths, self.rate, blocks.device)
-        return search_blocks(blocks, bases, weighing.expand_as(blocks), tables, self.steps)[1]
+        weighing = weighing.expand_as(blocks)
+        return search_blocks(blocks, bases, weighing, self.tables, self.steps)[1]
 
     def _round(self, weights: Tensor, scales: Tensor, column: int) -> tuple[Tensor, Tensor]:
         """Codes of a column [R], and its error divided by the factor's diagonal."""
         magnitudes = torch.tensor(E2M1_MAGNITUDES).unsqueeze(1) * scales
         costs = (magnitudes - weights.abs()).square_().mul_(self.importance[column])
-        costs.add_(self.rate * self.lengths.codes.unsqueeze(1))
+        costs.add_(self.code_costs)
         index = torch.where(scales > 0, costs.argmin(dim=0), 0)
         value = magnitudes.gather(0, index.unsqueeze(0)).squeeze(0).copysign(weights)
         negative = (weights < 0) & (index > 0)

@@ -6,7 +6,7 @@ and taps (26 MB instead of 2 GB for 2,560 channels), and all taps share its fact
 halves of a concatenated skip connection are different channels, and so have moments of their own.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,8 +15,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from nvfp4_ddim_optimizer.errors import InvalidInputError
+from nvfp4_ddim_optimizer.nn import NVFP4Conv2d, NVFP4Linear
 
 __all__ = ["InputStatistics", "collect_statistics"]
+
+_SUPPORTED = (nn.Linear, nn.Conv2d, NVFP4Linear, NVFP4Conv2d)
 
 
 @dataclass(eq=False)
@@ -62,29 +65,26 @@ class InputStatistics:
 
 @torch.no_grad()
 def collect_statistics(
-    module: nn.Module, names: Iterable[str], run: Callable[[], object]
+    layers: Mapping[str, nn.Module], run: Callable[[], object]
 ) -> Mapping[str, InputStatistics]:
     """Run a model and gather its layers' statistics.
 
     Args:
-        module: The component, such as a UNet in full precision.
-        names: Paths of linear layers and ungrouped 2-D convolutions inside it.
-        run: Runs it, as often and on whatever it should be measured on.
+        layers: Linear layers and ungrouped 2-D convolutions by name, in full precision or NVFP4.
+        run: Runs the model they are part of, as often and on whatever is to be measured.
 
     Returns:
-        Statistics of every layer that was called.
+        Statistics of every layer that was called, by the same names.
 
     Raises:
-        InvalidInputError: A name is not the path of such a layer.
+        InvalidInputError: A layer is of another kind.
     """
     gathered: dict[str, InputStatistics] = {}
-    layers = dict(module.named_modules())
     handles: list[RemovableHandle] = []
     try:
-        for name in names:
-            layer = layers.get(name)
-            if not isinstance(layer, nn.Linear | nn.Conv2d):
-                raise InvalidInputError(f"{name!r} is no linear layer or 2-D convolution")
+        for name, layer in layers.items():
+            if not isinstance(layer, _SUPPORTED) or getattr(layer, "groups", 1) != 1:
+                raise InvalidInputError(f"{name!r} is no linear layer or ungrouped convolution")
             handles.append(layer.register_forward_pre_hook(partial(_gather, gathered, name)))
         run()
     finally:
@@ -97,7 +97,7 @@ def _gather(
     gathered: dict[str, InputStatistics], name: str, layer: nn.Module, inputs: tuple[Tensor, ...]
 ) -> None:
     (x,) = inputs
-    if isinstance(layer, nn.Conv2d):
+    if isinstance(layer, nn.Conv2d | NVFP4Conv2d):
         x = x.movedim(1, -1)
     rows = x.reshape(-1, x.shape[-1])
     if name not in gathered:
