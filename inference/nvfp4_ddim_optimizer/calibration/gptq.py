@@ -96,7 +96,8 @@ def _inverse_factor(second_moment: Tensor) -> Tensor:
     hessian = hessian / scale if scale > 0 else torch.zeros_like(hessian)
     hessian.diagonal().add_(_DAMPING)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(hessian))
-    return torch.linalg.cholesky(inverse, upper=True).to(torch.float32)
+    factor: Tensor = torch.linalg.cholesky(inverse, upper=True)
+    return factor.to(torch.float32)
 
 
 @dataclass(frozen=True, eq=False)
