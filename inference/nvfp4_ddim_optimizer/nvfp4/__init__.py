@@ -19,6 +19,7 @@ from .quantizer import (
 )
 from .rate_distortion import quantize_rate_distortion
 from .rounding import decode_e2m1, encode_e2m1, round_to_e2m1, round_to_e4m3
+from .swizzle import swizzle_scales, swizzled_shape, unswizzle_scales
 from .tensor import QuantizedTensor, matrix_to_weight, packed_shapes, weight_to_matrix
 
 __all__ = [
@@ -42,6 +43,9 @@ __all__ = [
     "quantizer_for",
     "round_to_e2m1",
     "round_to_e4m3",
+    "swizzle_scales",
+    "swizzled_shape",
     "unpack_codes",
+    "unswizzle_scales",
     "weight_to_matrix",
 ]
