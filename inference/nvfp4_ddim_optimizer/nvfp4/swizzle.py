@@ -13,17 +13,17 @@ from torch import Tensor
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 __all__ = [
-    "SWIZZLE_COLUMNS",
-    "SWIZZLE_ROWS",
+    "_COLUMNS",
+    "_ROWS",
     "swizzle_scales",
     "swizzled_shape",
     "unswizzle_scales",
 ]
 
-SWIZZLE_ROWS = 128
+_ROWS = 128
 """Rows of a tile."""
 
-SWIZZLE_COLUMNS = 4
+_COLUMNS = 4
 """Block scales of a row in a tile."""
 
 _LANES = 32
@@ -31,7 +31,7 @@ _LANES = 32
 
 def swizzled_shape(rows: int, blocks: int) -> tuple[int, int]:
     """Shape of the padded scales: rows to a multiple of 128, blocks to a multiple of 4."""
-    return _round_up(rows, SWIZZLE_ROWS), _round_up(blocks, SWIZZLE_COLUMNS)
+    return _round_up(rows, _ROWS), _round_up(blocks, _COLUMNS)
 
 
 def swizzle_scales(scales: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def swizzle_scales(scales: Tensor) -> Tensor:
     rows, blocks = swizzled_shape(*scales.shape)
     padded = scales.new_zeros((rows, blocks))
     padded[: scales.shape[0], : scales.shape[1]] = scales
-    tiles = padded.view(-1, SWIZZLE_ROWS // _LANES, _LANES, blocks // SWIZZLE_COLUMNS, 4)
+    tiles = padded.view(-1, _ROWS // _LANES, _LANES, blocks // _COLUMNS, 4)
     return tiles.permute(0, 3, 2, 1, 4).reshape(rows, blocks)
 
 
@@ -75,9 +75,7 @@ def unswizzle_scales(swizzled: Tensor, rows: int, blocks: int) -> Tensor:
             f"swizzled scales of a [{rows}, {blocks}] matrix have {padded_rows * padded_blocks} "
             f"elements, not {swizzled.numel()}"
         )
-    tiles = swizzled.reshape(
-        -1, padded_blocks // SWIZZLE_COLUMNS, _LANES, SWIZZLE_ROWS // _LANES, SWIZZLE_COLUMNS
-    )
+    tiles = swizzled.reshape(-1, padded_blocks // _COLUMNS, _LANES, _ROWS // _LANES, _COLUMNS)
     padded = tiles.permute(0, 3, 2, 1, 4).reshape(padded_rows, padded_blocks)
     return padded[:rows, :blocks].contiguous()
 

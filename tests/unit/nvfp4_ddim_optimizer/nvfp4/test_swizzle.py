@@ -29,9 +29,7 @@ def test_round_trip(size: tuple[int, int]) -> None:
 
 
 @given(SIZES, st.data())
-def test_every_scale_lies_at_its_documented_byte(
-    size: tuple[int, int], data: st.DataObject
-) -> None:
+def test_each_scale_lies_at_its_documented_byte(size: tuple[int, int], data: st.DataObject) -> None:
     rows, blocks = size
     scales = numbered(rows, blocks)
     row = data.draw(st.integers(0, rows - 1))
