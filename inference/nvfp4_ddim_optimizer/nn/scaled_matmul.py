@@ -44,10 +44,15 @@ _SWIZZLE = [SwizzleType.SWIZZLE_32_4_4, SwizzleType.NO_SWIZZLE]
 _OUTPUT_DTYPES = (torch.bfloat16, torch.float16)
 
 
-@lru_cache(maxsize=16)
 def has_fp4_matmul(device: torch.device) -> bool:
     """Whether a device multiplies NVFP4: compute capability 10.x or 12.x, CUDA 12.8 or later."""
-    if device.type != "cuda" or torch.version.cuda is None:
+    # torch.compile warns of cached functions: on a CPU it is not to meet one.
+    return device.type == "cuda" and _cuda_has_fp4_matmul(device)
+
+
+@lru_cache(maxsize=16)
+def _cuda_has_fp4_matmul(device: torch.device) -> bool:
+    if torch.version.cuda is None:
         return False
     if tuple(map(int, torch.version.cuda.split(".")[:2])) < _MIN_CUDA:
         return False

@@ -1,5 +1,6 @@
 """The buffers handed to `scaled_mm` are laid out as Blackwell reads them, by emulation on a CPU."""
 
+import functools
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from torch.nn.functional import ScalingType, SwizzleType
 
 from nvfp4_ddim_contracts import ScaleSearch
-from nvfp4_ddim_optimizer.nn import NVFP4Linear, scaled_matmul
+from nvfp4_ddim_optimizer.nn import NVFP4Linear, layers, scaled_matmul
 from nvfp4_ddim_optimizer.nvfp4 import QuantizedTensor, decode_e2m1, dequantize, swizzle_scales
 
 FP4 = torch.float4_e2m1fn_x2
@@ -183,9 +184,31 @@ def test_which_devices_multiply_fp4(
 
     monkeypatch.setattr(torch.version, "cuda", cuda)
     monkeypatch.setattr(torch.cuda, "get_device_capability", answer)
-    scaled_matmul.has_fp4_matmul.cache_clear()
+    scaled_matmul._cuda_has_fp4_matmul.cache_clear()
     try:
         assert scaled_matmul.has_fp4_matmul(torch.device("cuda")) is expected
         assert not scaled_matmul.has_fp4_matmul(torch.device("cpu"))
     finally:
-        scaled_matmul.has_fp4_matmul.cache_clear()
+        scaled_matmul._cuda_has_fp4_matmul.cache_clear()
+
+
+def test_a_layer_uses_it_where_it_gains(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layer's own call, with the emulation for the kernel; scales are swizzled once."""
+    layer = NVFP4Linear.from_float(torch.nn.Linear(64, 48)).to(torch.bfloat16)
+    x = random(5, 64).bfloat16()
+    plain = layer(x)
+    monkeypatch.setattr(layers, "gains_by_fp4", lambda x, codes: True)
+    linear = functools.partial(scaled_matmul.scaled_linear, multiply=emulated_scaled_mm)
+    monkeypatch.setattr(layers, "scaled_linear", linear)
+
+    result = layer(x)
+    swizzled = layer.swizzled_scales
+    layer(x)
+
+    assert swizzled is not None
+    assert layer.swizzled_scales is swizzled
+    assert not torch.equal(result, plain)  # the activations were quantised too
+    assert (result - plain).norm() < 0.15 * plain.norm()
+    layer.to("cpu")
+    assert layer.swizzled_scales is None
+    assert "swizzled_scales" not in layer.state_dict()
