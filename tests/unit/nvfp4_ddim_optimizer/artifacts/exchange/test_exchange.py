@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from diffusers import UNet2DConditionModel
 from diffusers.loaders.single_file_utils import convert_ldm_unet_checkpoint
 from safetensors.torch import load_file
 
@@ -206,6 +207,19 @@ def test_broken_directories_are_refused(saved: Directory, tmp_path: Path) -> Non
 def test_a_directory_without_nvfp4_is_refused(tiny_directory: Directory, tmp_path: Path) -> None:
     with pytest.raises(ArtifactFormatError, match="no model"):
         import_model(tiny_directory("sd1"))
+
+
+def test_stable_diffusions_names_fit_ggml() -> None:
+    """diffusers' defaults are the UNet of Stable Diffusion 1; ggml takes 63 characters."""
+    with torch.device("meta"):
+        unet = UNet2DConditionModel(cross_attention_dim=768)
+    names = {ldm_name(name, dict(unet.config)) for name in unet.state_dict()}
+    assert len(names) == len(unet.state_dict())
+    assert max(map(len, names)) <= 63
+    back = convert_ldm_unet_checkpoint(
+        {f"model.diffusion_model.{name}": name for name in names}, dict(unet.config)
+    )
+    assert back.keys() == unet.state_dict().keys()
 
 
 def test_names_that_ldm_lacks_stay() -> None:
