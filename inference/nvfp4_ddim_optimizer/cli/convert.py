@@ -9,7 +9,7 @@ import typer
 from pydantic import BaseModel
 from rich.table import Table
 
-from nvfp4_ddim_contracts import ScaleSearch
+from nvfp4_ddim_contracts import ScaleSearch, WeightStorage
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
@@ -211,6 +211,7 @@ def _import(
             original_model=before.original_model if before else directory.resolve().name,
             license=license_ or (before.license if before else "NOASSERTION"),
             attribution=before.attribution if before else "",
+            storage=before.storage if before else WeightStorage.DENSE,
             scale_search=search or (before.scale_search if before else ScaleSearch.ABSMAX),
             default_guidance_scale=before.default_guidance_scale if before else 7.5,
             native_height=before.native_height if before else height,

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from nvfp4_ddim_contracts import WeightStorage
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from nvfp4_ddim_optimizer.artifacts.atomic import new_directory
 from nvfp4_ddim_optimizer.artifacts.layout import CONFIG_NAME, MODEL_INDEX_NAME, weights_name
@@ -62,7 +63,8 @@ def export_artifact(
 ) -> list[ExportedComponent]:
     """Write an artifact in another tool's layout. The directory appears complete or not at all.
 
-    Models without NVFP4 layers, tokenizers and schedulers are copied as they are.
+    Models without NVFP4 layers are written as diffusers would, in bfloat16; tokenizers and
+    schedulers are copied.
 
     Args:
         source: An artifact; its checksums are checked.
@@ -106,11 +108,11 @@ def _export_model(
     layout = layout_of(record.exported_to)
     class_name = type(module).__name__
     config = json.loads((root / name / CONFIG_NAME).read_bytes())
-    file = out / name / weights_name(class_name)
+    file = out / name / weights_name(class_name, WeightStorage.PLAIN)
     component = take_component(module)
     dense: frozenset[str] = frozenset()
     if not component.layers:
-        save_weights(module, file)
+        save_weights(module, file, WeightStorage.PLAIN)
     else:
         file = file.with_suffix(layout.suffix)
         if record.convs is ConvStorage.BF16:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import init_empty_weights
 from torch import nn
 
@@ -20,7 +19,7 @@ from nvfp4_ddim_optimizer.artifacts.layout import (
 from nvfp4_ddim_optimizer.artifacts.load import (
     build_model,
     checked_class_name,
-    load_component,
+    load_other,
     read_json,
 )
 from nvfp4_ddim_optimizer.errors import ArtifactFormatError, ArtifactNotFoundError

@@ -47,6 +47,7 @@ def save_again(imported: Any, target: Path) -> Manifest:
                 "license",
                 "attribution",
                 "scale_search",
+                "storage",
                 "default_guidance_scale",
                 "native_height",
                 "native_width",
