@@ -23,8 +23,10 @@ from nvfp4_ddim_optimizer.nvfp4 import (
     matrix_to_weight,
     packed_shapes,
     quantize,
+    swizzle_scales,
 )
 
+from .scaled_matmul import gains_by_fp4, scaled_linear
 from .winograd import convolve_3x3, suits_input, suits_weight
 
 __all__ = ["NVFP4Conv2d", "NVFP4Layer", "NVFP4Linear", "Residency", "set_residency"]
@@ -65,6 +67,7 @@ class NVFP4Layer(nn.Module):
     weight_scale_2: Tensor
     bias: nn.Parameter | None
     dense: Tensor | None
+    swizzled_scales: Tensor | None
 
     def __init__(self, shape: tuple[int, ...], *, bias: bool, device: Device = None) -> None:
         super().__init__()
@@ -77,6 +80,7 @@ class NVFP4Layer(nn.Module):
         )
         self.register_buffer("weight_scale_2", torch.empty((), dtype=torch.float32, device=device))
         self.register_buffer("dense", None, persistent=False)
+        self.register_buffer("swizzled_scales", None, persistent=False)
         # A parameter, so that a model of quantised layers alone still has a floating dtype.
         values = torch.empty(shape[0], device=device) if bias else None
         self.bias = None if values is None else nn.Parameter(values, requires_grad=False)
@@ -103,7 +107,7 @@ class NVFP4Layer(nn.Module):
         self.weight = quantized.codes
         self.weight_scale = quantized.scales
         self.weight_scale_2 = quantized.global_scale
-        self.dense = None
+        self.dense = self.swizzled_scales = None
         if bias is not None:
             self.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
 
@@ -140,7 +144,7 @@ class NVFP4Layer(nn.Module):
         through `fn` disguised as integers. What was dequantised is dropped, to be made again
         from the exact weight.
         """
-        self.dense = None
+        self.dense = self.swizzled_scales = None
         packed = {name: _apply_to_packed(fn, self.get_buffer(name)) for name in _PACKED}
         self._buffers.update(dict.fromkeys(packed))  # torch skips buffers that are None
         try:
@@ -187,7 +191,17 @@ class NVFP4Linear(NVFP4Layer):
         Returns:
             [..., out_features] in `x.dtype`.
         """
+        if gains_by_fp4(x, self.weight):
+            return self._multiply_fp4(x)
         return nn.functional.linear(x, self.dense_weight(x), self.dense_bias(x))
+
+    def _multiply_fp4(self, x: Tensor) -> Tensor:
+        """The same on FP4 tensor cores; the order that they read scales in is kept."""
+        if self.swizzled_scales is None:
+            self.swizzled_scales = swizzle_scales(self.weight_scale)
+        return scaled_linear(
+            x, self.weight, self.swizzled_scales, self.weight_scale_2, self.dense_bias(x)
+        )
 
     def extra_repr(self) -> str:
         """What print(model) shows."""
