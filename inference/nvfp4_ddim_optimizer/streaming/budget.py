@@ -1,7 +1,7 @@
 """Which rate weight gives an artifact of a certain size.
 
-Size falls as the rate weight grows, nearly linearly in its logarithm. The rate weight is bisected on
-a sample of every layer, with the bits that the sample's code and scale frequencies say
+Size falls as the rate weight grows, nearly linearly in its logarithm. The rate weight is bisected
+on a sample of every layer, with the bits that the sample's code and scale frequencies say
 (`nvfp4.entropy_bits`), which storage comes close to.
 """
 
