@@ -8,6 +8,13 @@
 
 namespace nvfp4 {
 
-const Kernels kAvx2 = {"avx2", avx2::kColumns, avx2::dequantize, avx2::search_blocks, avx2::winograd_input, avx2::winograd_task};
+const Kernels kAvx2 = {
+    "avx2",
+    avx2::kColumns,
+    avx2::dequantize,
+    avx2::search_blocks,
+    avx2::winograd_input,
+    avx2::winograd_task,
+};
 
 }  // namespace nvfp4

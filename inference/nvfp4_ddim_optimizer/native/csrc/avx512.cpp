@@ -8,6 +8,13 @@
 
 namespace nvfp4 {
 
-const Kernels kAvx512 = {"avx512", avx512::kColumns, avx512::dequantize, avx512::search_blocks, avx512::winograd_input, avx512::winograd_task};
+const Kernels kAvx512 = {
+    "avx512",
+    avx512::kColumns,
+    avx512::dequantize,
+    avx512::search_blocks,
+    avx512::winograd_input,
+    avx512::winograd_task,
+};
 
 }  // namespace nvfp4

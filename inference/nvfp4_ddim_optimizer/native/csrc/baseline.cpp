@@ -8,6 +8,13 @@
 
 namespace nvfp4 {
 
-const Kernels kBaseline = {"baseline", baseline::kColumns, baseline::dequantize, baseline::search_blocks, baseline::winograd_input, baseline::winograd_task};
+const Kernels kBaseline = {
+    "baseline",
+    baseline::kColumns,
+    baseline::dequantize,
+    baseline::search_blocks,
+    baseline::winograd_input,
+    baseline::winograd_task,
+};
 
 }  // namespace nvfp4

@@ -31,11 +31,11 @@ void nvfp4_dequantize(const uint8_t* codes, const uint8_t* scales, const float* 
 void nvfp4_search_blocks(const Nvfp4Search* search, int32_t threads) {
   const auto search_blocks = kernels().search_blocks;
   const int64_t chunk = 1024;  // blocks: a fraction of a millisecond
-  const int64_t chunks = (search->count + chunk - 1) / chunk;
+  const int64_t chunks = parts(search->count, chunk);
   (void)threads;
 #pragma omp parallel for num_threads(threads) if (chunks > 1 && threads > 1)
   for (int64_t i = 0; i < chunks; ++i) {
     const int64_t first = i * chunk;
-    search_blocks(*search, first, std::min(chunk, search->count - first));
+    search_blocks(*search, first, smaller(chunk, search->count - first));
   }
 }
