@@ -7,6 +7,7 @@ from typing import Any
 from nvfp4_ddim_optimizer import OptimizationPipeline
 from nvfp4_ddim_optimizer.artifacts import read_manifest, save_artifact
 from nvfp4_ddim_optimizer.errors import ArtifactError
+from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
 from nvfp4_ddim_optimizer.presets import get_preset
 from nvfp4_ddim_optimizer.sources import load_diffusers, locate_model, quantize_pipeline
 from nvfp4_ddim_optimizer.tasks import TextToImageModel
@@ -62,10 +63,10 @@ def prepare(job: Job) -> None:
     try:
         read_manifest(artifact)
     except ArtifactError:  # of another version, or none
-        search = get_preset("fast").scale_search
+        record = get_preset("fast").quantization
         pipeline = load_diffusers(locate_model(job.model))
         height, width = TextToImageModel.from_diffusers(pipeline).native_size
-        layers = quantize_pipeline(pipeline, search)
+        layers = quantize_pipeline(pipeline, quantizer_for(record))
         save_artifact(
             pipeline,
             layers,
@@ -73,7 +74,7 @@ def prepare(job: Job) -> None:
             name="speed",
             original_model=job.model.name,
             license="NOASSERTION",
-            scale_search=search,
+            quantization=record,
             native_height=height,
             native_width=width,
             overwrite=True,

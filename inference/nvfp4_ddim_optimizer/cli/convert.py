@@ -9,7 +9,7 @@ import typer
 from pydantic import BaseModel
 from rich.table import Table
 
-from nvfp4_ddim_contracts import ScaleSearch, WeightStorage
+from nvfp4_ddim_contracts import DataFree, ScaleSearch, WeightStorage
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
@@ -212,7 +212,11 @@ def _import(
             license=license_ or (before.license if before else "NOASSERTION"),
             attribution=before.attribution if before else "",
             storage=before.storage if before else WeightStorage.DENSE,
-            scale_search=search or (before.scale_search if before else ScaleSearch.ABSMAX),
+            quantization=(
+                before.quantization
+                if before and search is None
+                else DataFree(scale_search=search or ScaleSearch.ABSMAX)
+            ),
             default_guidance_scale=before.default_guidance_scale if before else 7.5,
             native_height=before.native_height if before else height,
             native_width=before.native_width if before else width,

@@ -46,7 +46,7 @@ def save_again(imported: Any, target: Path) -> Manifest:
                 "original_model",
                 "license",
                 "attribution",
-                "scale_search",
+                "quantization",
                 "storage",
                 "default_guidance_scale",
                 "native_height",
