@@ -154,7 +154,7 @@ def _runs() -> list[tuple[str, int, Shortcuts]]:
         (f"preset_{name}", config.num_inference_steps, config.shortcuts)
         for name, config in PRESETS.items()
     ]
-    return singles + presets
+    return presets + singles
 
 
 def _measure_time(model: Path, repeats: int) -> None:
@@ -218,13 +218,14 @@ def _measure_errors(pictures: int) -> None:
             Claim(f"{name}_latent_error", errors.latent, "relative L2", None, "lower", paired),
         ]
         points[name] = (ratio, errors.psnr)
-        typer.echo(f"{name}: {ratio:.2f}x {errors}")
-    typer.echo(write_claims("operations", COMMAND, claims))
-    _plot(points, DOCS / "operations_psnr.png")
+        # After each, so that a run that is cut short leaves what it has measured.
+        path = write_claims("operations", COMMAND, claims)
+        _plot(points, DOCS / "operations_psnr.png")
+        typer.echo(f"{name}: {ratio:.2f}x {errors} -> {path}")
 
 
 def main(
-    pictures: Annotated[int, typer.Option(help="Paired pictures of each setting.")] = 48,
+    pictures: Annotated[int, typer.Option(help="Paired pictures of each setting.")] = 16,
     timed: Annotated[
         Path | None,
         typer.Option(

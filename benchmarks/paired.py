@@ -13,7 +13,7 @@ from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
 __all__ = ["Errors", "compare", "paint", "ssim"]
 
-BATCH, SEED = 24, 2000
+BATCH, SEED = 16, 2000
 
 
 @dataclass(frozen=True)

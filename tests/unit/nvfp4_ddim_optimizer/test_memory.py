@@ -100,6 +100,7 @@ def test_resident_weights_always_leave_room(size: int, free: int) -> None:
     if plan.resident:
         assert size < free
     assert plan.vae_tiling is not plan.resident
+    assert plan.batched_guidance is plan.resident
 
 
 def test_native_fp4_is_blackwells() -> None:
