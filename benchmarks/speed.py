@@ -95,12 +95,13 @@ def _measure_one(arena: Arena, name: str, *, rounds: int, full: bool) -> dict[st
 
 
 def main(
+    *,
     model: Annotated[
         Path | None, typer.Option(help="Diffusers directory; made where none is given.")
     ] = None,
-    work: Annotated[
-        Path, typer.Option(help="For models, logs and results: about 25 GB.")
-    ] = Path("out/speed"),
+    work: Annotated[Path, typer.Option(help="For models, logs and results: about 25 GB.")] = Path(
+        "out/speed"
+    ),
     only: Annotated[
         list[str] | None,
         typer.Option(help=f"One of {', '.join([*_CONTESTANTS, PICTURES])}; may be repeated."),
@@ -109,7 +110,6 @@ def main(
     size: Annotated[int, typer.Option(help="Side of the picture in pixels.")] = 512,
     threads: Annotated[int, typer.Option(min=1, help="Of the processor.")] = 2,
     docs: Annotated[Path, typer.Option(help="Where the claims and plots go.")] = DOCS,
-    *,
     full: Annotated[
         bool, typer.Option("--full", help="Run all 50 steps of the baseline's picture.")
     ] = False,

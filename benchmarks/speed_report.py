@@ -34,9 +34,7 @@ RATIOS, SECONDS, MEMORY, PICTURES = (
 def _measured(records: Records) -> dict[str, dict[str, Any]]:
     """Pairs in the registry's order, less what failed."""
     return {
-        name: records[name]
-        for name in PEERS
-        if name in records and "failed" not in records[name]
+        name: records[name] for name in PEERS if name in records and "failed" not in records[name]
     }
 
 
@@ -152,9 +150,7 @@ def _step_claims(pairs: Records) -> Iterator[Claim]:
     yield Claim("step_peak_bytes_ours", ours_peak, "bytes", None, "lower", note, MEMORY)
     for name, pair in pairs.items():
         slug, peak = name.replace("-", "_"), pair["peak_bytes"][name]
-        yield Claim(
-            f"step_peak_bytes_{slug}", peak, "bytes", None, "lower", pair["label"], MEMORY
-        )
+        yield Claim(f"step_peak_bytes_{slug}", peak, "bytes", None, "lower", pair["label"], MEMORY)
 
 
 def write_report(records: Records, command: str, docs: Path) -> Path:
@@ -190,7 +186,12 @@ def _plot_steps(pairs: Records, path: Path) -> None:
             True,
         )
     ] + [
-        (pair["label"], pair["seconds"][name], pair["peak_bytes"][name], PEERS[name].module == "ours")
+        (
+            pair["label"],
+            pair["seconds"][name],
+            pair["peak_bytes"][name],
+            PEERS[name].module == "ours",
+        )
         for name, pair in pairs.items()
     ]
     rows.sort(key=lambda row: row[1], reverse=True)

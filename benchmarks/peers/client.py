@@ -59,9 +59,13 @@ class Arena:
     def prepare(self, name: str) -> None:
         """Convert the model for a contestant, in a process that is gone before it runs.
 
+        What was converted in an earlier session is kept.
+
         Raises:
             ContestantError: It failed.
         """
+        if not PEERS[name].converts:
+            return
         command = [*self.command(name), "--prepare"]
         with self.log(name).open("w") as log:
             done = subprocess.run(  # noqa: S603

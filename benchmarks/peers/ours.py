@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from nvfp4_ddim_optimizer import OptimizationPipeline
-from nvfp4_ddim_optimizer.artifacts import save_artifact
-from nvfp4_ddim_optimizer.errors import ArtifactError, InvalidInputError
+from nvfp4_ddim_optimizer.artifacts import read_manifest, save_artifact
+from nvfp4_ddim_optimizer.errors import ArtifactError
 from nvfp4_ddim_optimizer.presets import get_preset
 from nvfp4_ddim_optimizer.sources import load_diffusers, locate_model, quantize_pipeline
 from nvfp4_ddim_optimizer.tasks import TextToImageModel
@@ -60,8 +60,8 @@ def prepare(job: Job) -> None:
     """
     artifact = _artifact(job)
     try:
-        OptimizationPipeline.from_preset(artifact)
-    except (ArtifactError, InvalidInputError):  # of another version, or none
+        read_manifest(artifact)
+    except ArtifactError:  # of another version, or none
         search = get_preset("fast").scale_search
         pipeline = load_diffusers(locate_model(job.model))
         height, width = TextToImageModel.from_diffusers(pipeline).native_size

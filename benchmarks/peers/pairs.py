@@ -15,10 +15,19 @@ from .registry import BASELINE, OURS, PEERS
 __all__ = ["check_output", "ensure_reference", "run_pair"]
 
 
-def ensure_reference(arena: Arena) -> Path:
-    """The full-precision answer to the common call, made once."""
-    path = arena.work / f"reference-{arena.size}.npy"
-    if not path.exists():
+def _reference(arena: Arena) -> Path:
+    return arena.work / f"reference-{arena.size}.npy"
+
+
+def ensure_reference(arena: Arena, name: str) -> Path:
+    """The full-precision answer to the common call, made once.
+
+    Args:
+        arena: What all contestants have in common.
+        name: Who is going to be measured; the baseline answers for itself.
+    """
+    path = _reference(arena)
+    if not path.exists() and name != BASELINE:
         with arena.worker(BASELINE) as baseline:
             baseline.step()
             baseline.ask(do="output", path=str(path))
@@ -32,8 +41,11 @@ def check_output(worker: Worker, arena: Arena) -> float:
         ContestantError: It is larger than the contestant's number format explains.
     """
     path = arena.work / f"{worker.name}-output.npy"
+    reference_path = Path(worker.ready["details"].get("reference") or _reference(arena))
     worker.ask(do="output", path=str(path))
-    reference_path = worker.ready["details"].get("reference") or ensure_reference(arena)
+    if worker.name == BASELINE and not reference_path.exists():
+        path.rename(reference_path)
+        return 0.0
     reference = np.load(reference_path).astype(np.float64)
     error = float(
         np.linalg.norm(np.load(path).astype(np.float64) - reference) / np.linalg.norm(reference)
@@ -52,7 +64,7 @@ def run_pair(arena: Arena, name: str, rounds: int, revision: str) -> dict[str, A
 
     Args:
         arena: What both have in common.
-        name: The contestant; with `OURS` the pair is ours alone.
+        name: The contestant.
         rounds: Steps of each after the first, which is kept apart.
         revision: Of this source tree, for the record.
 
@@ -66,13 +78,14 @@ def run_pair(arena: Arena, name: str, rounds: int, revision: str) -> dict[str, A
     for each in (OURS, name):
         print(f"  preparing {each}", flush=True)
         arena.prepare(each)
-    ensure_reference(arena)
+    ensure_reference(arena, name)
     print(f"  loading {OURS} and {name}", flush=True)
     with arena.worker(OURS) as ours, arena.worker(name) as other:
         workers = {OURS: ours, name: other}
         first = {each: worker.step() for each, worker in workers.items()}
         print(f"  first step: {_seconds(first)}", flush=True)
-        errors = {each: check_output(worker, arena) for each, worker in workers.items()}
+        # The contestant first: the baseline's answer is the reference where there is none yet.
+        errors = {each: check_output(workers[each], arena) for each in (name, OURS)}
         taken = []
         for number in range(rounds):
             taken.append({each: worker.step() for each, worker in workers.items()})

@@ -23,6 +23,7 @@ class Peer:
             number format explains; more than that means that it computes something else.
         packages: Distributions whose versions are recorded; the first is named after its module.
         environment: Variables of its process.
+        converts: Whether it needs the model in another form first.
         own_picture: Whether it has a text encoder and decoder of its own; the others only stand
             in for diffusers' UNet.
     """
@@ -33,6 +34,7 @@ class Peer:
     max_error: float
     packages: tuple[str, ...] = ("torch", "diffusers")
     environment: dict[str, str] = field(default_factory=dict)
+    converts: bool = True
     own_picture: bool = False
 
     @property
@@ -71,13 +73,14 @@ PEERS = {
     "ours-low-memory": Peer(
         "ours", "low-memory", "NVFP4, ours, low memory", 0.5, _LIBRARY, _KEEP_FREED_MEMORY
     ),
-    BASELINE: Peer("torch_unet", "eager", "diffusers fp32", 1e-4),
+    BASELINE: Peer("torch_unet", "eager", "diffusers fp32", 1e-4, converts=False),
     "diffusers-tuned": Peer(
         "torch_unet",
         "eager",
         "diffusers fp32, allocator tuned",
         1e-4,
         environment=_KEEP_FREED_MEMORY,
+        converts=False,
     ),
     "torch-compile": Peer(
         "torch_unet",
@@ -85,6 +88,7 @@ PEERS = {
         "torch.compile fp32",
         1e-3,
         environment=_KEEP_FREED_MEMORY,
+        converts=False,
     ),
     "openvino-f16": Peer("openvino_unet", "f16", "OpenVINO f16", 0.02, _OPENVINO),
     "openvino-int8": Peer("openvino_unet", "int8", "OpenVINO int8", 0.1, _OPENVINO),
@@ -98,10 +102,10 @@ PEERS = {
         _KEEP_FREED_MEMORY,
     ),
     "torchao-int8": Peer(
-        "torchao_unet", "int8", "torchao int8", 0.1, _TORCHAO, _KEEP_FREED_MEMORY
+        "torchao_unet", "int8", "torchao int8", 0.1, _TORCHAO, _KEEP_FREED_MEMORY, converts=False
     ),
     "torchao-nvfp4": Peer(
-        "torchao_unet", "nvfp4", "torchao NVFP4", 0.5, _TORCHAO, _KEEP_FREED_MEMORY
+        "torchao_unet", "nvfp4", "torchao NVFP4", 0.5, _TORCHAO, _KEEP_FREED_MEMORY, converts=False
     ),
     "sdcpp": Peer(
         "sdcpp",

@@ -87,7 +87,7 @@ class SDCpp:
     def details(self) -> dict[str, str]:
         """Settings, and the reference of this call."""
         return {
-            "file": f"{_checkpoint(self._job).stat().st_size / 1e9:.2f} GB, text encoder and VAE in",
+            "file": f"{_checkpoint(self._job).stat().st_size / 1e9:.2f} GB, the whole model",
             "settings": "flash attention, direct convolution",
             "reference": str(self._job.work / _REFERENCE),
         }
@@ -124,13 +124,13 @@ class SDCpp:
         first = _sigma(_FIRST_TIMESTEP)
         sigmas = [first * (1 - k / _STEPS) for k in range(_STEPS)] + [0.0]
 
-        def on_progress(step: int, steps: int, _: float) -> None:
+        def on_progress(_: int, steps: int, _seconds: float) -> None:
             if steps != _STEPS:
                 return  # the progress of something else
             self._finished.put(time.perf_counter())
             self._asked.get()
 
-        def on_preview(step: int, frames: list[object], _: bool) -> None:
+        def on_preview(_: int, frames: list[object], _is_noisy: bool) -> None:
             if self._output is None:
                 self._output = torch.from_numpy(np.asarray(frames[0]).astype(np.float32) / 255)
 
@@ -155,9 +155,7 @@ def _reference(job: Job) -> Tensor:
     encoder = CLIPTextModel.from_pretrained(job.model / "text_encoder")
     length = encoder.config.max_position_embeddings
     begin, *words, end = PROMPT_TOKENS
-    tokens = [
-        [begin, *said, *[end] * (length - 1 - len(said))] for said in ([], words)
-    ]
+    tokens = [[begin, *said, *[end] * (length - 1 - len(said))] for said in ([], words)]
     text = encoder(torch.tensor(tokens)).last_hidden_state
     sigma = _sigma(_FIRST_TIMESTEP)
     generator = torch.Generator().manual_seed(_SEED)

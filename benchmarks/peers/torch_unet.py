@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .contract import PROMPT, Job, unet_inputs
 
-__all__ = ["TorchUNet", "load", "load_unet", "prepare"]
+__all__ = ["TorchUNet", "load", "load_unet"]
 
 
 def load_unet(job: Job) -> Any:
@@ -85,10 +85,6 @@ class TorchUNet:
         )
         pipeline.set_progress_bar_config(disable=True)
         return pipeline
-
-
-def prepare(job: Job) -> None:
-    """Nothing to convert."""
 
 
 def load(job: Job) -> TorchUNet:

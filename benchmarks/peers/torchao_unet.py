@@ -8,16 +8,12 @@ from torchao.quantization import Int8WeightOnlyConfig, quantize_
 from .contract import Job
 from .torch_unet import TorchUNet, load_unet
 
-__all__ = ["load", "prepare"]
+__all__ = ["load"]
 
 _CONFIGS: dict[str, Any] = {
     "int8": lambda: Int8WeightOnlyConfig(version=2),
     "nvfp4": NVFP4WeightOnlyConfig,
 }
-
-
-def prepare(job: Job) -> None:
-    """Nothing to convert: quantising takes seconds."""
 
 
 def load(job: Job) -> TorchUNet:
