@@ -63,7 +63,7 @@ def measure(
         Every record there is, by name, also those of earlier runs. A record of a contestant
         that could not be measured has the single key "failed".
     """
-    folder = arena.work / "results"
+    folder = arena.work / f"results-{arena.size}-{arena.threads}"
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names, 1):
         path = folder / f"{name}.json"

@@ -72,7 +72,7 @@ class Arena:
                 command, stdout=log, stderr=log, env=self.environment(name), check=False
             )
         if done.returncode:
-            raise ContestantError(f"{name} could not be prepared; see {self.log(name)}")
+            raise ContestantError(f"{name} could not be prepared; see {self.log(name).name}")
 
     @contextmanager
     def worker(self, name: str) -> Iterator["Worker"]:
@@ -118,7 +118,7 @@ class Worker:
         """
         self._process.send_signal(signal.SIGCONT)
         if self._process.stdin is None or self._process.poll() is not None:
-            raise ContestantError(f"{self.name} ended; see {self._log}")
+            raise ContestantError(f"{self.name} ended; see {self._log.name}")
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
         answer = self._receive()
@@ -136,9 +136,9 @@ class Worker:
     def _receive(self) -> dict[str, Any]:
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
-            raise ContestantError(f"{self.name} ended; see {self._log}")
+            raise ContestantError(f"{self.name} ended; see {self._log.name}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise ContestantError(f"{self.name}: {answer['error']}; see {self._log}")
+            raise ContestantError(f"{self.name}: {answer['error']}; see {self._log.name}")
         self.peak_bytes = int(answer["peak_bytes"])
         return answer

@@ -101,7 +101,7 @@ def run_pair(arena: Arena, name: str, rounds: int, revision: str) -> dict[str, A
             "first_step_seconds": first,
             "relative_error": errors,
             "peak_bytes": {each: worker.peak_bytes for each, worker in workers.items()},
-            "details": {each: worker.ready["details"] for each, worker in workers.items()},
+            "details": {each: _settings(worker) for each, worker in workers.items()},
             "versions": {each: worker.ready["versions"] for each, worker in workers.items()},
             "environment": peer.environment,
             "machine": machine(),
@@ -115,6 +115,11 @@ def run_pair(arena: Arena, name: str, rounds: int, revision: str) -> dict[str, A
             record["parts"] = {key: parts[key] for key in ("text", "decode")}
             record["picture_peak_bytes"] = alone.peak_bytes
     return record
+
+
+def _settings(worker: Worker) -> dict[str, str]:
+    details: dict[str, str] = worker.ready["details"]
+    return {key: value for key, value in details.items() if key != "reference"}
 
 
 def _seconds(times: dict[str, float]) -> str:
