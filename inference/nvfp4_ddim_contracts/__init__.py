@@ -15,11 +15,12 @@ from .generation import (
 from .jobs import Job, JobImage, JobPage, JobProgress, JobState
 from .manifest import ArtifactFile, LayerEntry, Manifest, WeightStorage
 from .problems import FieldError, Problem, ProblemType
-from .quantization import DataFree, Quantization, RateDistortion, ScaleSearch
+from .quantization import DataFree, Elsewhere, Quantization, RateDistortion, ScaleSearch
 
 __all__ = [
     "ArtifactFile",
     "DataFree",
+    "Elsewhere",
     "FieldError",
     "GeneratedImage",
     "GenerationRequest",
