@@ -40,8 +40,9 @@ def save_again(imported: Any, target: Path) -> Manifest:
         imported.pipeline,
         imported.layers,
         target,
-        **before.model_dump(
-            include={
+        **{
+            name: getattr(before, name)
+            for name in (
                 "name",
                 "original_model",
                 "license",
@@ -52,8 +53,8 @@ def save_again(imported: Any, target: Path) -> Manifest:
                 "native_height",
                 "native_width",
                 "created_at",
-            }
-        ),
+            )
+        },
     )
 
 
