@@ -77,6 +77,7 @@ def load_model(
     *,
     compile_unet: bool = False,
     verify: bool = True,
+    cache_directory: Path | None = None,
 ) -> LoadedModel:
     """Load a model and set it up to run.
 
@@ -86,6 +87,7 @@ def load_model(
         planner: Decides how to run a model from its parameters' size in float32, in bytes.
         compile_unet: Use torch.compile on the UNet.
         verify: Check an artifact's checksums.
+        cache_directory: Where to decompress an artifact's weights to; see `load_artifact`.
 
     Raises:
         InvalidInputError: The name means nothing.
@@ -94,14 +96,20 @@ def load_model(
     """
     source = locate_model(model)
     if source.kind is ModelKind.ARTIFACT:
-        weights = _load_artifact(Path(source.location), planner, verify=verify)
+        weights = _load_artifact(
+            Path(source.location), planner, verify=verify, cache_directory=cache_directory
+        )
     else:
         weights = _quantise_on_the_fly(source, search, planner)
     return _set_up(weights, compile_unet=compile_unet)
 
 
 def _load_artifact(
-    directory: Path, planner: Callable[[int], ExecutionPlan], *, verify: bool
+    directory: Path,
+    planner: Callable[[int], ExecutionPlan],
+    *,
+    verify: bool,
+    cache_directory: Path | None,
 ) -> _Weights:
     plan = planner(read_manifest(directory).original_bytes)
     artifact = load_artifact(
@@ -110,6 +118,7 @@ def _load_artifact(
         compute_dtype=_TORCH_DTYPES[plan.compute_dtype],
         # Offloading starts from main memory.
         device="cpu" if plan.offload else plan.device,
+        cache_directory=cache_directory,
     )
     manifest = artifact.manifest
     return _Weights(

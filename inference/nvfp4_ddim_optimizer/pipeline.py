@@ -58,6 +58,7 @@ class OptimizationPipeline:
         offload: bool = False,
         compile: bool = False,  # noqa: A002 - torch's name for it
         verify: bool = True,
+        cache_directory: Path | None = None,
     ) -> "OptimizationPipeline":
         """Load a model.
 
@@ -74,6 +75,10 @@ class OptimizationPipeline:
             compile: Compile the UNet with torch.compile: the first picture of every size takes
                 minutes, later ones are faster.
             verify: Check an artifact's checksums before using it.
+            cache_directory: Decompress an artifact's weights to the disk, once for all processes,
+                and map them from there: they then take memory only as they are used, and none
+                that the system can't take back. `artifacts.default_cache_directory()` is a
+                place for it. None decompresses to memory.
 
         Raises:
             InvalidInputError: An argument is unknown.
@@ -90,7 +95,14 @@ class OptimizationPipeline:
             offload=offload,
         )
         search = get_preset(preset).scale_search
-        loaded = load_model(model, search, planner, compile_unet=compile, verify=verify)
+        loaded = load_model(
+            model,
+            search,
+            planner,
+            compile_unet=compile,
+            verify=verify,
+            cache_directory=cache_directory,
+        )
         return cls(loaded, preset)
 
     def with_preset(self, preset: str) -> "OptimizationPipeline":

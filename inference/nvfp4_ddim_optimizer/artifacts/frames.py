@@ -89,19 +89,27 @@ def decode_frame(frame: bytes | bytearray | memoryview, out: Bytes, item_bytes: 
         if item_bytes == 1:
             # With the whole frame and all of the room at hand, zstd writes to `out` directly.
             _read_exactly(reader, out)
-            return
-        chunk = np.empty(_PLANE_CHUNK_BYTES, np.uint8)
-        items = out.reshape(-1, item_bytes)
-        for plane in range(item_bytes):
-            for start in range(0, len(items), len(chunk)):
-                part = chunk[: len(items) - start]
-                _read_exactly(reader, part)
-                items[start : start + len(part), plane] = part
-        # Zstd compares the checksum when it is asked for what comes after the last byte.
-        if reader.read(1):
-            raise FrameError("it holds more than it declares")
+        elif out.size <= _PLANE_CHUNK_BYTES:
+            planes = np.empty((item_bytes, out.size // item_bytes), np.uint8)
+            _read_exactly(reader, planes.reshape(-1))
+            out.reshape(-1, item_bytes)[:] = planes.T
+        else:
+            _read_planes(reader, out.reshape(-1, item_bytes))
     except zstandard.ZstdError as error:
         raise FrameError(str(error)) from error
+
+
+def _read_planes(reader: zstandard.ZstdDecompressionReader, items: Bytes) -> None:
+    """Fill items, [n, bytes of one], a part of a plane at a time."""
+    chunk = np.empty(_PLANE_CHUNK_BYTES, np.uint8)
+    for plane in range(items.shape[1]):
+        for start in range(0, len(items), len(chunk)):
+            part = chunk[: len(items) - start]
+            _read_exactly(reader, part)
+            items[start : start + len(part), plane] = part
+    # Zstd compares the checksum when it is asked for what comes after the last byte.
+    if reader.read(1):
+        raise FrameError("it holds more than it declares")
 
 
 def _read_exactly(reader: zstandard.ZstdDecompressionReader, out: Bytes) -> None:

@@ -40,6 +40,18 @@ class _Table(BaseModel):
     tensors: dict[str, tuple[str, tuple[NonNegativeInt, ...]]]
 
 
+class _Scratch(threading.local):
+    """Memory for compressed bytes, one piece a thread: fresh memory costs more than the reading."""
+
+    def __init__(self) -> None:
+        self._memory = bytearray()
+
+    def take(self, size: int) -> memoryview:
+        if size > len(self._memory):
+            self._memory = bytearray(size)
+        return memoryview(self._memory)[:size]
+
+
 class WeightsFile:
     """A component's weights; use it as a context manager.
 
@@ -78,6 +90,7 @@ class WeightsFile:
         # process's.
         self._file = path.open("rb", buffering=0)
         self._file_lock = threading.Lock()
+        self._scratch = _Scratch()
 
     def read(self, name: str) -> Tensor:
         """Read a tensor: mapped from the file where it is stored as it is, else decompressed.
@@ -143,10 +156,13 @@ class WeightsFile:
         self._file.close()
         self._mapped.__exit__(error_type, error, traceback)
 
-    def _read_frame(self, stored: StoredTensor) -> bytes:
+    def _read_frame(self, stored: StoredTensor) -> memoryview:
+        """A frame's bytes; the thread's next frame takes their place."""
+        frame = self._scratch.take(stored.bytes)
         with self._file_lock:
             self._file.seek(stored.start)
-            return self._file.read(stored.bytes)
+            count = self._file.readinto(frame)
+        return frame[:count]
 
     def _taken(self, name: str, future: Future[Tensor] | None) -> tuple[str, Tensor]:
         return name, self.read(name) if future is None else future.result()

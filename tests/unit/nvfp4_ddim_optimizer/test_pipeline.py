@@ -69,6 +69,14 @@ def test_the_same_seed_gives_the_same_bytes(pipeline: OptimizationPipeline, arti
     assert first.tobytes() != pipeline.generate("dog", seed=7).tobytes()
 
 
+def test_weights_from_a_cache_paint_the_same(
+    pipeline: OptimizationPipeline, artifact: Path, tmp_path: Path
+) -> None:
+    cached = OptimizationPipeline.from_preset(artifact, "fast", cache_directory=tmp_path)
+    assert cached.generate("cat", seed=7).tobytes() == pipeline.generate("cat", seed=7).tobytes()
+    assert (tmp_path / pipeline.artifact_sha256 / "unet.safetensors").is_file()
+
+
 def test_packed_and_resident_weights_paint_the_same(
     pipeline: OptimizationPipeline, artifact: Path
 ) -> None:
