@@ -70,8 +70,8 @@ class Sources:
 
     emoji: Path = Path("models/emoji-64")
     drawings: Path = Path("training/data/emoji_64.npz")
-    digits: Path = Path("../shared/models/ddpm_eps_mnist/ddpm_mnist_starter.pth")
-    digit_images: Path = Path("../shared/data/mnist_t10k-images-idx3-ubyte.gz")
+    digits: Path = Path("mnist/ddpm_mnist_starter.pth")
+    digit_images: Path = Path("mnist/mnist_t10k-images-idx3-ubyte.gz")
 
 
 SUBJECTS: dict[str, Callable[[Sources], Subject]] = {
