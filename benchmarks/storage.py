@@ -1,6 +1,6 @@
 """What the weights of published UNets take in an artifact, and what that costs in error.
 
-    python -m benchmarks.storage [--sd15 DIRECTORY]
+    python -m benchmarks.storage [sd15] [sd21] [sdxl] [curves] [command] [--sd15 DIRECTORY]
 
 Weights are Gaussian random numbers in the shapes of the published models: nothing is harder to
 compress or to quantise at a given size. The bundled model's own trained weights stand beside them.
@@ -39,6 +39,7 @@ _GOAL_SECONDS = 1200.0
 _GOAL_RSS = 2e9
 _NAMES = {"sd15": "Stable Diffusion 1.5", "sd21": "Stable Diffusion 2.1", "sdxl": "SDXL"}
 _LADDER = (0.0, 0.002, 0.004, 0.005, 0.006, 0.007, 0.008, 0.01, 0.014, 0.02)
+_RATES = (0.005, 0.007, 0.01)
 _SEARCHES = tuple(DataFree(scale_search=search) for search in ScaleSearch)
 _EMOJI = Path(__file__).parents[1] / "models" / "emoji-64" / "unet"
 # Layers of Stable Diffusion 1.5 for the curve: every kind, 7 million weights.
@@ -169,11 +170,10 @@ def _whole_unets(names: list[str]) -> Iterator[Claim]:
 
 
 def _rows(label: str, what: str, layers: Layers) -> Iterator[Claim]:
-    """Each search with and without lossless coding, and the presets."""
+    """Each search and some rate weights, with and without lossless coding."""
     records: list[Quantization] = [
         *_SEARCHES,
-        get_preset("balanced").quantization,
-        get_preset("quality").quantization,
+        *(RateDistortion(rate_weight=rate) for rate in _RATES),
     ]
     for record in records:
         kind = (
@@ -248,27 +248,43 @@ def _command_line(model: Path) -> Iterator[Claim]:
     yield Claim("quantize_peak_bytes", measured["peak_bytes"], "bytes", _GOAL_RSS, "lower", what)
 
 
+def _merge(claims: list[Claim]) -> list[Claim]:
+    """Claims of parts that were measured before, and these in the place of those of their names."""
+    path = DOCS / "storage.json"
+    names = {claim.id for claim in claims}
+    fields = Claim.__dataclass_fields__.keys()
+    before = json.loads(path.read_text()) if path.exists() else []
+    kept = [Claim(**{key: old[key] for key in fields}) for old in before if old["id"] not in names]
+    return kept + claims
+
+
 def main() -> None:
     """Measure and write `docs/benchmarks/storage.json` and its plot."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", default=[*_NAMES, "curves", "command"])
     parser.add_argument("--sd15", type=Path, help="made by benchmarks.architectures if absent")
-    parser.add_argument("--unets", nargs="*", default=list(_NAMES), choices=list(_NAMES))
     arguments = parser.parse_args()
-    sample = _gaussian("sd15", _SAMPLE)
-    claims = list(_whole_unets(arguments.unets))
-    rows = [
-        *_rows("gaussian", "Gaussian weights", sample),
-        *_rows("trained", "the bundled emoji-64's UNet, trained", _trained),
-    ]
-    curves = {"Gaussian weights": _curve(sample), "trained weights (emoji-64)": _curve(_trained)}
-    print(_plot(curves, rows), flush=True)
-    if arguments.sd15 is not None:
-        claims += _command_line(arguments.sd15)
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            write_model("sd15", Path(folder))
-            claims += _command_line(Path(folder))
-    print(write_claims("storage", COMMAND, claims + rows))
+    claims = list(_whole_unets([name for name in _NAMES if name in arguments.parts]))
+    if "curves" in arguments.parts:
+        sample = _gaussian("sd15", _SAMPLE)
+        rows = [
+            *_rows("gaussian", "Gaussian weights", sample),
+            *_rows("trained", "the bundled emoji-64's UNet, trained", _trained),
+        ]
+        curves = {
+            "Gaussian weights": _curve(sample),
+            "trained weights (emoji-64)": _curve(_trained),
+        }
+        print(_plot(curves, rows), flush=True)
+        claims += rows
+    if "command" in arguments.parts:
+        if arguments.sd15 is not None:
+            claims += _command_line(arguments.sd15)
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                write_model("sd15", Path(folder))
+                claims += _command_line(Path(folder))
+    print(write_claims("storage", COMMAND, _merge(claims)))
 
 
 if __name__ == "__main__":

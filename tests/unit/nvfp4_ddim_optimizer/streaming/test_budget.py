@@ -54,5 +54,5 @@ def test_a_smaller_target_has_a_larger_rate_weight(model: StorageModel) -> None:
 
 
 def test_what_can_not_be_met_is_refused_with_what_can(model: StorageModel) -> None:
-    with pytest.raises(InvalidInputError, match=r"can't take less than about 0\.0 MB"):
+    with pytest.raises(InvalidInputError, match=r"can't take less than about 0\.1 MB"):
         model.rate_weight_for(KEPT + 1)
