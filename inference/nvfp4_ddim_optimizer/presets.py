@@ -77,7 +77,7 @@ class PresetConfig:
 
 
 _SHORTCUTS = {
-    Preset.FAST: Shortcuts(cache_interval=2, guidance_interval=(0.0, 0.8)),
+    Preset.FAST: Shortcuts(cache_interval=3),
     Preset.BALANCED: Shortcuts(cache_interval=3),
     Preset.QUALITY: Shortcuts(),
 }
