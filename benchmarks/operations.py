@@ -234,7 +234,7 @@ def _claim_errors(name: str, errors: Errors, captions: int, what: str) -> list[C
 
 
 def main(
-    captions: Annotated[int, typer.Option(help="Paired pictures of each setting.")] = 40,
+    captions: Annotated[int, typer.Option(help="Paired pictures of each setting.")] = 24,
     data: Annotated[Path, typer.Option(help="Drawings.")] = Path("training/data/emoji_64.npz"),
     timed: Annotated[
         Path | None,

@@ -17,7 +17,7 @@ from training.evaluate import features, load_feature_network, retrieval
 
 __all__ = ["Errors", "Painted", "Painter"]
 
-BATCH, SEED = 20, 1000
+BATCH, SEED = 12, 1000
 
 
 @dataclass(frozen=True)
