@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 from nvfp4_ddim_contracts import DataFree, ScaleSearch
 from nvfp4_ddim_optimizer import LinearPreview, OptimizationPipeline, StepEvent
@@ -150,6 +151,15 @@ def test_shortcuts_are_the_presets_or_the_callers_and_are_reported(
         token_merging_ratio=0,
     )
     assert exact.tobytes() == quality.tobytes()
+
+
+def test_a_preset_caches_only_where_the_unet_can_be_cut(artifact: Path) -> None:
+    pipeline = OptimizationPipeline.from_preset(artifact, "fast")
+    assert pipeline.resolve_shortcuts(10).cache_interval > 1
+    pipeline._loaded.model.unet.up_blocks = nn.ModuleList([nn.Identity()])
+    assert pipeline.resolve_shortcuts(10).cache_interval == 1
+    with pytest.raises(ModelNotSupportedError, match="cache_interval=1"):
+        pipeline.generate("cat", cache_interval=2)
 
 
 def test_shows_a_preview_of_a_step(pipeline: OptimizationPipeline) -> None:

@@ -4,7 +4,6 @@ import pytest
 
 from nvfp4_ddim_contracts import GenerationRequest, Preset
 from nvfp4_ddim_contracts.generation import MAX_SEED
-from nvfp4_ddim_optimizer.presets import get_preset
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 from nvfp4_ddim_server.errors import InvalidFieldsError, UnknownModelError
 from nvfp4_ddim_server.planning import Plan, make_plan
@@ -36,13 +35,11 @@ def test_keeps_what_the_request_says_even_a_zero(plan: Any) -> None:
     assert made.seeds == (0,)
 
 
-def test_shortcuts_are_the_presets_unless_the_request_names_its_own(plan: Any) -> None:
-    fast = get_preset("fast").shortcuts
-    assert plan(preset="fast").key.shortcuts == fast
-    assert plan(preset="quality").key.shortcuts == Shortcuts()
+def test_shortcuts_are_the_pipelines_unless_the_request_names_its_own(plan: Any) -> None:
+    assert plan().key.shortcuts == Shortcuts(cache_interval=2)
     wishes: dict[str, Any] = {"guidance_interval": [0.2, 0.9], "token_merging_ratio": 0.5}
-    own = plan(preset="fast", **wishes).key.shortcuts
-    assert own == Shortcuts(fast.cache_interval, (0.2, 0.9), 0.5)
+    assert plan(**wishes).key.shortcuts == Shortcuts(2, (0.2, 0.9), 0.5)
+    assert plan(cache_interval=1).key.shortcuts.are_exact
 
 
 def test_seeds_count_up_and_wrap(plan: Any) -> None:

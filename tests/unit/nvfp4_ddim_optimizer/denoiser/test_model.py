@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from nvfp4_ddim_optimizer.denoiser import Denoiser, FeatureCache, refresh_timesteps
+from nvfp4_ddim_optimizer.denoiser import (
+    Denoiser,
+    FeatureCache,
+    full_pass,
+    refresh_timesteps,
+    shallow_pass,
+)
+from nvfp4_ddim_optimizer.denoiser.model import _compiled
 from nvfp4_ddim_optimizer.diffusion import (
     Branch,
     NoiseSchedule,
@@ -169,3 +176,36 @@ def test_an_offloaded_unet_is_fetched_before_its_parts_are_called(
         assert unet._hf_hook.calls == STEPS
     finally:
         del unet._hf_hook
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_a_compiled_unets_parts_are_compiled_too(
+    tiny_pipeline: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced as torch.compile does, less the generation of code, which takes a minute."""
+    compiled: list[Any] = []
+
+    def trace(function: Any, **_: Any) -> Any:
+        compiled.append(function)
+        return traced(function, backend="eager")
+
+    traced = torch.compile
+    monkeypatch.setattr(torch, "compile", trace)
+    _compiled.cache_clear()
+    unet = tiny_pipeline("sd1").unet
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+
+    def predict() -> list[Tensor]:
+        denoiser = Denoiser(unet, conditions(0), cache=FeatureCache(frozenset([900])))
+        return [part for t in (900, 800, 700) for part in denoiser(x, t, BOTH)]
+
+    try:
+        plain = predict()
+        assert compiled == []
+        unet.compile()
+        compiled.clear()
+        assert all(torch.equal(a, b) for a, b in zip(predict(), plain, strict=True))
+        assert compiled == [full_pass, shallow_pass]
+    finally:
+        _compiled.cache_clear()
