@@ -15,7 +15,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-__all__ = ["FrameError", "decode_frame", "encode_frame"]
+__all__ = ["FrameError", "check_frame", "decode_frame", "encode_frame"]
 
 Bytes = NDArray[np.uint8]
 
@@ -34,6 +34,7 @@ _MATCHES_LEVEL = 3
 _MAX_WINDOW_BYTES = 8 * 2**20
 _PLANE_CHUNK_BYTES = 256 * 1024
 _BLOCK_HEADER_BYTES = 3
+_MAX_BLOCK_BYTES = 128 * 1024
 _RLE_BLOCK, _RESERVED_BLOCK = 1, 3
 _CHECKSUM_BYTES = 4
 
@@ -83,7 +84,7 @@ def decode_frame(frame: bytes | bytearray | memoryview, out: Bytes, item_bytes: 
             than `out` has room for.
     """
     try:
-        _check_frame(frame, out.size)
+        check_frame(frame, out.size)
         decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
         reader = decompressor.stream_reader(frame, read_across_frames=False)
         if item_bytes == 1:
@@ -121,28 +122,45 @@ def _read_exactly(reader: zstandard.ZstdDecompressionReader, out: Bytes) -> None
         position += count
 
 
-def _check_frame(frame: bytes | bytearray | memoryview, content_bytes: int) -> None:
-    """Read everything that a frame declares about itself, before anything is decompressed."""
-    parameters = zstandard.get_frame_parameters(frame)
-    if parameters.content_size != content_bytes:
-        raise FrameError(f"it declares {parameters.content_size} bytes, not {content_bytes}")
-    if parameters.dict_id or not parameters.has_checksum:
-        raise FrameError("it needs a dictionary or has no checksum")
-    if _frame_bytes(frame) != len(frame):
+def check_frame(frame: bytes | bytearray | memoryview, content_bytes: int) -> None:
+    """Read everything that a frame declares about itself; nothing is decompressed or allocated.
+
+    Args:
+        frame: As `encode_frame` returns it.
+        content_bytes: What it should hold.
+
+    Raises:
+        FrameError: It is truncated, followed by other bytes, or declares another size or one that
+            its blocks could not fill.
+    """
+    try:
+        parameters = zstandard.get_frame_parameters(frame)
+        if parameters.content_size != content_bytes:
+            raise FrameError(f"it declares {parameters.content_size} bytes, not {content_bytes}")
+        if parameters.dict_id or not parameters.has_checksum:
+            raise FrameError("it needs a dictionary or has no checksum")
+        size, blocks = _walk(frame)
+    except zstandard.ZstdError as error:
+        raise FrameError(str(error)) from error
+    if size != len(frame):
         raise FrameError("it is cut off, or other bytes follow it")
+    if content_bytes > blocks * _MAX_BLOCK_BYTES:
+        raise FrameError(f"it declares {content_bytes} bytes, which its blocks can't fill")
 
 
-def _frame_bytes(frame: bytes | bytearray | memoryview) -> int:
-    """A frame's length by its blocks' headers, which may be more than there is."""
+def _walk(frame: bytes | bytearray | memoryview) -> tuple[int, int]:
+    """A frame's length by its blocks' headers, which may be more than there is; their number."""
     position = zstandard.frame_header_size(frame)
     last = False
+    blocks = 0
     while not last:
         header = int.from_bytes(frame[position : position + _BLOCK_HEADER_BYTES], "little")
         position += _BLOCK_HEADER_BYTES
         if position > len(frame):
-            return position
+            return position, blocks
         last, kind, size = bool(header & 1), header >> 1 & 3, header >> 3
         if kind == _RESERVED_BLOCK:
             raise FrameError("it has a block of a reserved kind")
         position += 1 if kind == _RLE_BLOCK else size
-    return position + _CHECKSUM_BYTES
+        blocks += 1
+    return position + _CHECKSUM_BYTES, blocks
