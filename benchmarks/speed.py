@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.architectures import write_model
 from benchmarks.claims import DOCS
 from benchmarks.peers.client import Arena, ContestantError
 from benchmarks.peers.pairs import run_pair
@@ -42,6 +41,8 @@ def _model(given: Path | None, work: Path) -> Path:
         return given
     model = work / "sd15"
     if not (model / "model_index.json").exists():
+        from benchmarks.architectures import write_model  # imports torch, which takes seconds
+
         typer.echo(f"writing the architecture with random weights to {model}")
         write_model("sd15", model)
     return model

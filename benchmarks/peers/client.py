@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,12 +75,22 @@ class Arena:
             raise ContestantError(f"{name} could not be prepared; see {self.log(name).name}")
 
     @contextmanager
-    def worker(self, name: str) -> Iterator["Worker"]:
-        """Run a contestant while the context lasts; it is stopped until it is asked something.
+    def workers(self, *names: str) -> Iterator[dict[str, "Worker"]]:
+        """Run contestants while the context lasts; each is stopped until it is asked something.
+
+        They load at the same time, which is before anything is measured.
 
         Raises:
-            ContestantError: It could not be loaded.
+            ContestantError: One could not be loaded.
         """
+        with ExitStack() as stack:
+            processes = {name: stack.enter_context(self._process(name)) for name in names}
+            yield {
+                name: Worker(name, process, self.log(name)) for name, process in processes.items()
+            }
+
+    @contextmanager
+    def _process(self, name: str) -> Iterator["subprocess.Popen[str]"]:
         with (
             self.log(name).open("a") as log,
             subprocess.Popen(  # noqa: S603
@@ -93,7 +103,7 @@ class Arena:
             ) as process,
         ):
             try:
-                yield Worker(name, process, self.log(name))
+                yield process
             finally:
                 process.kill()
 
