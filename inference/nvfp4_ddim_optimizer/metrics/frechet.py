@@ -67,8 +67,9 @@ class FeatureStatistics:
 def frechet_distance(reference: FeatureStatistics, other: FeatureStatistics) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)).
 
-    The trace of (C1 C2)^(1/2) is that of (R C2 R)^(1/2) with R = C1^(1/2): that matrix is symmetric,
-    so its eigenvalues are real and singular covariances (fewer samples than features) do no harm.
+    The trace of (C1 C2)^(1/2) is that of (R C2 R)^(1/2) with R = C1^(1/2). That matrix is
+    symmetric, so its eigenvalues are real, and singular covariances (fewer samples than features)
+    do no harm.
 
     Args:
         reference: Its `root` is kept, so pass here what many sets are compared with.
