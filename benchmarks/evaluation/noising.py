@@ -1,6 +1,7 @@
 """Fixed inputs to see what a change of weights does to a model's output."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ def noised(clean: Tensor, alpha_cumprod: float, seed: int) -> Tensor:
     return math.sqrt(alpha_cumprod) * clean + math.sqrt(1 - alpha_cumprod) * eps
 
 
-def relative_error(exact: list[Tensor], found: list[Tensor]) -> float:
+def relative_error(exact: Sequence[Tensor], found: Sequence[Tensor]) -> float:
     """Root of the mean over timesteps of |found - exact|^2 / |exact|^2.
 
     Args:

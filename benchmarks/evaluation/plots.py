@@ -1,4 +1,4 @@
-"""Plots of the quality report."""
+"""Plots of the quality report and of the layers' sensitivity."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,13 +8,14 @@ from matplotlib.axes import Axes
 
 from .results import FormatResult, Results
 from .schedule import REFERENCE_STEPS, STEPS, SURVEY_STEPS
+from .sensitivity import SensitivityResults, summarise
 from .weight_formats import FULL_PRECISION
 
 mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-__all__ = ["plot_formats", "plot_steps"]
+__all__ = ["plot_formats", "plot_sensitivity", "plot_steps"]
 
 _OURS, _PEERS, _EXACT = "#76b900", "#777777", "#1f4e9c"
 _PANEL = 4.2
@@ -95,6 +96,38 @@ def plot_steps(results: Sequence[Results], path: Path) -> None:
             panel.minorticks_off()
             panel.set_xlabel("DDIM steps")
             panel.grid(alpha=0.3)
+    _save(path)
+
+
+def plot_sensitivity(results: Sequence[SensitivityResults], path: Path) -> None:
+    """Each layer's error by kind, and what a saved megabyte costs in each kind."""
+    _, axes = plt.subplots(
+        len(results), 2, figsize=(3.4 * _PANEL, 1.1 * len(results) * _PANEL), squeeze=False
+    )
+    for row, found in zip(axes, results, strict=True):
+        summaries = summarise(found.layers)
+        kinds = [summary.kind for summary in summaries]
+        start = 0
+        for summary in summaries:
+            errors = sorted(
+                (e.output_error for e in found.layers if e.kind == summary.kind), reverse=True
+            )
+            places = range(start, start + len(errors))
+            row[0].plot(places, errors, "o", markersize=3, label=summary.kind)
+            start += len(errors) + 2
+        row[0].set_xticks([])
+        row[0].set_xlabel("layers, by kind")
+        row[0].set_ylabel("relative error of the UNet's output,\nthis layer alone quantised")
+        row[0].legend(fontsize=7)
+        row[0].set_title(found.subject, loc="left", fontweight="bold")
+        costs = [summary.squared_error_per_megabyte for summary in summaries]
+        colours = [_PEERS if summary.kept else _OURS for summary in summaries]
+        row[1].barh(kinds[::-1], costs[::-1], color=colours[::-1])
+        row[1].set_xscale("log")
+        row[1].set_xlabel("squared error for each MB saved (grey: kept by the default policy)")
+        for panel in row:
+            panel.grid(alpha=0.3)
+        row[0].set_yscale("log")
     _save(path)
 
 
