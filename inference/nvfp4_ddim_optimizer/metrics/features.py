@@ -22,7 +22,8 @@ def euclidean_distance(first: Tensor, second: Tensor) -> Tensor:
         InvalidInputError: The shapes differ, or they are no [N, D].
     """
     _check_pairs(first, second)
-    return torch.linalg.vector_norm(first.double() - second.double(), dim=1)
+    distance: Tensor = torch.linalg.vector_norm(first.double() - second.double(), dim=1)
+    return distance
 
 
 def cosine_distance(first: Tensor, second: Tensor) -> Tensor:

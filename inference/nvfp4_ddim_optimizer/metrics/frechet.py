@@ -61,7 +61,8 @@ class FeatureStatistics:
     def root(self) -> Tensor:
         """The symmetric square root of the covariance, [D, D] float64."""
         values, vectors = torch.linalg.eigh(self.covariance)
-        return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+        root: Tensor = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+        return root
 
 
 def frechet_distance(reference: FeatureStatistics, other: FeatureStatistics) -> float:
