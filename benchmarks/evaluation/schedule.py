@@ -4,7 +4,7 @@
 2. survey     every format at 20 steps
 3. noise      full precision from other start noise at 20 steps: how far chance alone gets
 4. reference  full precision at 100 steps
-5. curve      the presets' formats, and absmax NVFP4, at all steps
+5. curve      the presets' formats at all steps
 """
 
 from collections.abc import Iterator
@@ -60,6 +60,6 @@ def _wanted(subject: Subject) -> Iterator[Job]:
         yield Job(known, SURVEY_STEPS, Seeds.PAIRED, survey)
     yield Job(FULL_PRECISION, SURVEY_STEPS, Seeds.OTHER, full)
     yield Job(FULL_PRECISION, REFERENCE_STEPS, Seeds.PAIRED, survey)
-    for known in (*ours.values(), FORMATS["nvfp4-absmax"]):
+    for known in ours.values():
         for steps in STEPS:
             yield Job(known, steps, Seeds.PAIRED, full)

@@ -11,19 +11,17 @@ import zstandard
 from torch import Tensor
 
 from benchmarks import formats
-from nvfp4_ddim_contracts import Preset, ScaleSearch
-from nvfp4_ddim_optimizer.nvfp4 import QuantizedTensor, dequantize, quantize
+from nvfp4_ddim_contracts import DataFree, Preset, Quantization, RateDistortion, ScaleSearch
+from nvfp4_ddim_optimizer.nvfp4 import QuantizedTensor, dequantize, quantizer_for
 from nvfp4_ddim_optimizer.presets import PRESETS
 
 __all__ = ["FORMATS", "FULL_PRECISION", "LayerWeight", "WeightFormat", "preset_format"]
 
-_TITLES = {
-    ScaleSearch.ABSMAX: "NVFP4, absmax (torchao)",
-    ScaleSearch.FOUR_OVER_SIX: "NVFP4, four-over-six",
-    ScaleSearch.SWEEP: "NVFP4, scale sweep",
-}
-
 _ZSTD_LEVEL = 3
+_ABSMAX = DataFree(scale_search=ScaleSearch.ABSMAX)
+"""torchao's rule, a peer."""
+_SMALLEST = RateDistortion(rate_weight=0.02)
+"""What no preset chooses: how far size can go."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +56,24 @@ class WeightFormat:
     apply: Callable[[str, Tensor], LayerWeight]
 
 
-def _nvfp4(search: ScaleSearch) -> WeightFormat:
-    def apply(layer: str, weight: Tensor) -> LayerWeight:
-        del layer
-        return _unpacked(quantize(weight, search))
+def _nvfp4(record: Quantization) -> WeightFormat:
+    quantizer = quantizer_for(record)
 
-    is_ours = search is not ScaleSearch.ABSMAX
-    return WeightFormat(f"nvfp4-{search}", _TITLES.get(search, f"NVFP4, {search}"), is_ours, apply)
+    def apply(layer: str, weight: Tensor) -> LayerWeight:
+        return _unpacked(quantizer.quantize(layer, weight))
+
+    name = f"nvfp4-{_short_name(record)}"
+    return WeightFormat(name, f"NVFP4, {record}", record != _ABSMAX, apply)
+
+
+def _short_name(record: Quantization) -> str:
+    match record:
+        case DataFree():
+            return str(record.scale_search)
+        case RateDistortion():
+            return f"rd-{record.rate_weight:g}"
+        case _:
+            return str(record.method)
 
 
 def _unpacked(packed: QuantizedTensor) -> LayerWeight:
@@ -99,9 +108,16 @@ def _half(layer: str, weight: Tensor) -> LayerWeight:
 
 FULL_PRECISION = WeightFormat("fp", "full precision", is_ours=False, apply=_half)
 
+# The presets' records again: of equal names the last one stays.
+_RECORDS: tuple[Quantization, ...] = (
+    *(DataFree(scale_search=search) for search in ScaleSearch),
+    _SMALLEST,
+    *(PRESETS[preset].quantization for preset in Preset),
+)
+
 _ALL = (
     FULL_PRECISION,
-    *map(_nvfp4, ScaleSearch),
+    *map(_nvfp4, _RECORDS),
     _peer("nf4", "NF4, double-quantised scales", formats.nf4),
     _peer("q4_0", "Q4_0", formats.q4_0),
     _peer("q4_k", "Q4_K", formats.q4_k),
@@ -113,5 +129,5 @@ FORMATS = {found.name: found for found in _ALL}
 
 
 def preset_format(preset: Preset) -> WeightFormat:
-    """The format that a preset quantises to."""
-    return FORMATS[f"nvfp4-{PRESETS[preset].scale_search}"]
+    """The format that a preset quantises artifacts to."""
+    return FORMATS[f"nvfp4-{_short_name(PRESETS[preset].quantization)}"]

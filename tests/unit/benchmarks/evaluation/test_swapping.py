@@ -5,8 +5,9 @@ import torch
 
 from benchmarks.evaluation.swapping import swapped, weights_digest
 from benchmarks.evaluation.weight_formats import FORMATS, FULL_PRECISION
-from nvfp4_ddim_contracts import ScaleSearch
+from nvfp4_ddim_contracts import DataFree, ScaleSearch
 from nvfp4_ddim_optimizer.nn import LayerPolicy, quantize_module
+from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
 
 from .conftest import TinySubject
 
@@ -36,7 +37,8 @@ def test_puts_the_weights_back_when_sampling_fails(tiny: TinySubject) -> None:
 
 def test_computes_what_the_librarys_layers_compute(tiny: TinySubject) -> None:
     library = copy.deepcopy(tiny.unet)
-    quantize_module(library, "unet", POLICY, ScaleSearch.SWEEP)
+    quantizer = quantizer_for(DataFree(scale_search=ScaleSearch.SWEEP))
+    quantize_module(library, "unet", POLICY, quantizer)
     x = torch.randn(2, 16, 3, 3)
     with torch.no_grad(), swapped(tiny.components, FORMATS["nvfp4-sweep"], POLICY):
         assert torch.allclose(tiny.unet(x), library(x), rtol=1e-5, atol=1e-5)
