@@ -1,10 +1,11 @@
 """Which sets are sampled, of how many samples, and in which order: the claims' first.
 
-1. presets    full precision and each preset, at the preset's own steps
+1. presets    full precision, balanced and fast, at the preset's own steps
 2. survey     every format at 20 steps
-3. noise      full precision from other start noise at 20 steps: how far chance alone gets
-4. reference  full precision at 100 steps
-5. curve      the presets' formats at all steps
+3. quality    full precision and the preset quality at its 50 steps
+4. noise      full precision from other start noise at 20 steps: how far chance alone gets
+5. reference  full precision at 100 steps
+6. curve      the presets' formats at all steps
 """
 
 from collections.abc import Iterator
@@ -50,16 +51,19 @@ def jobs(subject: Subject) -> list[Job]:
 
 def _wanted(subject: Subject) -> Iterator[Job]:
     full, survey = subject.full_count, subject.survey_count
-    ours = {
-        preset: preset_format(preset) for preset in (Preset.BALANCED, Preset.FAST, Preset.QUALITY)
-    }
-    for preset, chosen in ours.items():
-        yield Job(FULL_PRECISION, preset.steps, Seeds.PAIRED, full)
-        yield Job(chosen, preset.steps, Seeds.PAIRED, full)
+    for preset in (Preset.BALANCED, Preset.FAST):
+        yield from _pair(preset, preset.steps, full)
     for known in FORMATS.values():
         yield Job(known, SURVEY_STEPS, Seeds.PAIRED, survey)
+    yield from _pair(Preset.QUALITY, Preset.QUALITY.steps, full)
     yield Job(FULL_PRECISION, SURVEY_STEPS, Seeds.OTHER, full)
     yield Job(FULL_PRECISION, REFERENCE_STEPS, Seeds.PAIRED, survey)
-    for known in ours.values():
+    for preset in (Preset.BALANCED, Preset.FAST, Preset.QUALITY):
         for steps in STEPS:
-            yield Job(known, steps, Seeds.PAIRED, full)
+            yield from _pair(preset, steps, full)
+
+
+def _pair(preset: Preset, steps: int, count: int) -> Iterator[Job]:
+    """Full precision, and what a preset quantises to."""
+    yield Job(FULL_PRECISION, steps, Seeds.PAIRED, count)
+    yield Job(preset_format(preset), steps, Seeds.PAIRED, count)
