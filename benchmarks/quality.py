@@ -1,6 +1,7 @@
 """What NVFP4 does to pictures: full precision against NVFP4 and other 4-bit formats, paired.
 
-Sampling takes hours on a small machine, can stop at any time and goes on where it was:
+Sampling takes hours on a small machine. It can stop at any time and goes on where it was; several
+processes share the work, one for each core:
 
     python -m benchmarks.quality sample     (after python -m training.emoji_data)
     python -m benchmarks.quality report
@@ -37,7 +38,6 @@ main = typer.Typer(help=__doc__, no_args_is_help=True)
 COMMAND = "python -m benchmarks.quality sample && python -m benchmarks.quality report"
 WORK = Path("out/quality")
 # Sums in another order could calibrate to other weights, whose samples would not be found again.
-# Run one process for each model to use more cores.
 _THREADS = 1
 
 Names = Annotated[list[str] | None, typer.Option("--subject", help="Models; all by default.")]
