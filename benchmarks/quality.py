@@ -1,6 +1,7 @@
 """What NVFP4 does to pictures: full precision against NVFP4 and other 4-bit formats, paired.
 
-Sampling takes hours on a small machine, can stop at any time and goes on where it was:
+Sampling takes hours on a small machine. It can stop at any time and goes on where it was; several
+processes share the work, one for each core:
 
     python -m benchmarks.quality sample     (after python -m training.emoji_data)
     python -m benchmarks.quality report
@@ -15,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import typer
 
 from benchmarks.claims import DOCS, Claim, write_claims
@@ -35,6 +37,8 @@ main = typer.Typer(help=__doc__, no_args_is_help=True)
 
 COMMAND = "python -m benchmarks.quality sample && python -m benchmarks.quality report"
 WORK = Path("out/quality")
+# Sums in another order could calibrate to other weights, whose samples would not be found again.
+_THREADS = 1
 
 Names = Annotated[list[str] | None, typer.Option("--subject", help="Models; all by default.")]
 Work = Annotated[Path, typer.Option(help="Where sets of samples are kept.")]
@@ -75,6 +79,7 @@ def sample(
 
 
 def _sample_all(subject: Subject, store: SampleStore) -> None:
+    torch.set_num_threads(_THREADS)
     wanted = jobs(subject)
     digests = _digests(subject, {job.weight_format.name for job in wanted})
     missing = {
@@ -92,7 +97,7 @@ def _sample_all(subject: Subject, store: SampleStore) -> None:
         def on_part(count: int, job: Job = job, label: str = label) -> None:
             progress.add(count * job.steps, label)
 
-        with swapped(subject.components, job.weight_format, LayerPolicy()) as cost:
+        with swapped(subject, job.weight_format, LayerPolicy()) as cost:
             store.make(subject, _key(cost.digest, job), job.count, on_part)
 
 
@@ -103,7 +108,7 @@ def _key(digest: str, job: Job) -> SetKey:
 def _digests(subject: Subject, names: set[str]) -> dict[str, str]:
     found = {}
     for name in names:
-        with swapped(subject.components, FORMATS[name], LayerPolicy()) as cost:
+        with swapped(subject, FORMATS[name], LayerPolicy()) as cost:
             found[name] = cost.digest
     return found
 
@@ -131,10 +136,11 @@ def report(
 
 
 def _results(subject: Subject, store: SampleStore) -> Results:
+    torch.set_num_threads(_THREADS)
     exact_outputs = subject.probe()
     costs = {}
     for name, known in FORMATS.items():
-        with swapped(subject.components, known, LayerPolicy()) as cost:
+        with swapped(subject, known, LayerPolicy()) as cost:
             error = relative_error(exact_outputs, subject.probe())
             costs[name] = FormatResult(known, cost, error)
             typer.echo(f"{subject.name} {name}: {cost}, output error {error:.4f}")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -78,6 +79,8 @@ class SampleStore:
     ) -> None:
         """Make what is missing of a set, with the weights that the subject has now.
 
+        Parts that another process is making are left to it.
+
         Args:
             subject: The model.
             key: Which set; its digest is that of these weights.
@@ -87,10 +90,15 @@ class SampleStore:
         folder = self._folder_of(subject, key)
         for first in range(0, count, subject.batch):
             path = _part(folder, first)
-            if path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with FileLock(path.with_suffix(".lock"), blocking=False):
+                    if path.exists():
+                        continue
+                    images = subject.sample(first, subject.batch, key.steps, key.seed)
+                    self._write(path, SampleSet(images, self._features(images)))
+            except Timeout:
                 continue
-            images = subject.sample(first, subject.batch, key.steps, key.seed)
-            self._write(path, SampleSet(images, self._features(images)))
             on_part(subject.batch)
 
     def read(self, subject: Subject, key: SetKey, count: int) -> SampleSet | None:

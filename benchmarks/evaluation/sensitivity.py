@@ -171,7 +171,7 @@ def measure_layer(
     """
     component, _, path = name.partition(".")
     layer = subject.components[component].get_submodule(path)
-    with swapped(subject.components, weight_format, _Only(name=name)) as cost:
+    with swapped(subject, weight_format, _Only(name=name)) as cost:
         error = relative_error(exact, subject.probe())
     parameters = layer.get_parameter("weight").numel()
     saved_bits = _SAVED_BITS_PER_WEIGHT - cost.bits_per_weight
@@ -197,7 +197,7 @@ def measure_policy(
         weight_format: What to quantise to.
         exact: `subject.probe()` in full precision.
     """
-    with swapped(subject.components, weight_format, POLICIES[policy]) as cost:
+    with swapped(subject, weight_format, POLICIES[policy]) as cost:
         return PolicyError(policy, cost.stored_bytes, relative_error(exact, subject.probe()))
 
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from nvfp4_ddim_optimizer.nn import LayerPolicy, PlannedLayer, plan_layers
+from nvfp4_ddim_optimizer.nn import LayerPolicy, plan_layers
 
-from .weight_formats import FULL_PRECISION, WeightFormat
+from .subjects import Subject
+from .weight_formats import PlainLayer, WeightFormat
 
 __all__ = ["FormatCost", "swapped", "weights_digest"]
 
@@ -39,7 +40,7 @@ class FormatCost:
 
 @contextmanager
 def swapped(
-    components: Mapping[str, nn.Module], weight_format: WeightFormat, policy: LayerPolicy
+    subject: Subject, weight_format: WeightFormat, policy: LayerPolicy
 ) -> Iterator[FormatCost]:
     """Quantise a model's layers in place; afterwards they are as before.
 
@@ -47,50 +48,55 @@ def swapped(
     layers do, and other formats can be put into the same places.
 
     Args:
-        components: Component name to module, in float32.
+        subject: A model in float32.
         weight_format: What to quantise to; full precision changes nothing.
         policy: Which layers stay as they are.
     """
-    planned = {
-        f"{name}.{layer.name}": layer
-        for name, module in components.items()
-        for layer in plan_layers(module, name, policy)
-        if layer.keep_reason is None
+    layers = {
+        f"{name}.{planned.name}": planned.layer
+        for name, module in subject.components.items()
+        for planned in plan_layers(module, name, policy)
+        if planned.keep_reason is None
     }
-    before = {name: layer.layer.weight.detach().clone() for name, layer in planned.items()}
+    before = {
+        name: parameter.detach().clone()
+        for layer_name, layer in layers.items()
+        for name, parameter in layer.named_parameters(layer_name)
+    }
     try:
-        yield _swap(components, planned, weight_format)
+        yield _swap(subject, layers, weight_format)
     finally:
         with torch.no_grad():
-            for name, layer in planned.items():
-                layer.layer.weight.copy_(before[name])
+            for layer_name, layer in layers.items():
+                for name, parameter in layer.named_parameters(layer_name):
+                    parameter.copy_(before[name])
 
 
 @torch.no_grad()
 def _swap(
-    components: Mapping[str, nn.Module],
-    planned: Mapping[str, PlannedLayer],
-    weight_format: WeightFormat,
+    subject: Subject, layers: Mapping[str, PlainLayer], weight_format: WeightFormat
 ) -> FormatCost:
+    make = weight_format.bind(subject, layers)
     bits = stored_bits = error = norm = 0.0
     count = 0
-    for name, layer in planned.items():
-        weight = layer.layer.weight
-        result = weight_format.apply(name, weight)
-        error += float((result.weight.double() - weight.double()).square().sum())
-        norm += float(weight.double().square().sum())
+    for name, layer in layers.items():
+        result = make(name, layer)
+        error += float((result.weight.double() - layer.weight.double()).square().sum())
+        norm += float(layer.weight.double().square().sum())
         bits += result.bits
         stored_bits += result.stored_bits
-        count += weight.numel()
-        if weight_format is not FULL_PRECISION:
-            weight.copy_(result.weight)
-    everything = sum(p.numel() for module in components.values() for p in module.parameters())
+        count += layer.weight.numel()
+        layer.weight.copy_(result.weight)
+        if result.bias is not None and layer.bias is not None:
+            layer.bias.copy_(result.bias)
+    parts = subject.components.values()
+    everything = sum(p.numel() for module in parts for p in module.parameters())
     return FormatCost(
         bits_per_weight=bits / count,
         stored_bits_per_weight=stored_bits / count,
         stored_bytes=(stored_bits + _KEPT_BITS * (everything - count)) / 8,
         relative_error=error / norm,
-        digest=weights_digest(components),
+        digest=weights_digest(subject.components),
     )
 
 

@@ -3,40 +3,80 @@
 What the library's presets use is asked of the presets, so that these measurements follow them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 import zstandard
-from torch import Tensor
+from torch import Tensor, nn
 
 from benchmarks import formats
-from nvfp4_ddim_contracts import DataFree, Preset, Quantization, RateDistortion, ScaleSearch
+from nvfp4_ddim_contracts import (
+    Calibrated,
+    DataFree,
+    Preset,
+    Quantization,
+    RateDistortion,
+    ScaleSearch,
+)
+from nvfp4_ddim_optimizer.calibration import (
+    CalibratedQuantizer,
+    InputStatistics,
+    collect_statistics,
+    correct_bias,
+)
 from nvfp4_ddim_optimizer.nvfp4 import QuantizedTensor, dequantize, quantizer_for
 from nvfp4_ddim_optimizer.presets import PRESETS
 
-__all__ = ["FORMATS", "FULL_PRECISION", "LayerWeight", "WeightFormat", "preset_format"]
+__all__ = [
+    "FORMATS",
+    "FULL_PRECISION",
+    "Calibratable",
+    "LayerMaker",
+    "LayerWeight",
+    "PlainLayer",
+    "WeightFormat",
+    "preset_format",
+]
 
 _ZSTD_LEVEL = 3
+_CALIBRATION_SEED = 2_000_000
+_CALIBRATION_PICTURES = 32
 _ABSMAX = DataFree(scale_search=ScaleSearch.ABSMAX)
 """torchao's rule, a peer."""
 _SMALLEST = RateDistortion(rate_weight=0.02)
 """What no preset chooses: how far size can go."""
 
+PlainLayer = nn.Linear | nn.Conv2d
+
+
+class Calibratable(Protocol):
+    """The part of a subject that calibration needs; see `subjects.Subject`."""
+
+    def sample(self, first: int, count: int, steps: int, seed: int) -> Tensor:
+        """Samples number `first` and on."""
+
 
 @dataclass(frozen=True)
 class LayerWeight:
-    """What a format makes of one layer's weight.
+    """What a format makes of one layer.
 
     Attributes:
         weight: float32, of the weight's shape.
-        bits: In memory, scales included.
+        bits: Of the weight in memory, scales included.
         stored_bits: In a file; fewer than `bits` where that is compressed without loss.
+        bias: A corrected bias; None leaves the layer's own.
     """
 
     weight: Tensor
     bits: float
     stored_bits: float
+    bias: Tensor | None = None
+
+
+LayerMaker = Callable[[str, PlainLayer], LayerWeight]
+"""Takes a layer's component and path, such as "unet.conv_in", and the layer."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +87,46 @@ class WeightFormat:
         name: In file names and claims.
         title: For people.
         is_ours: Whether it is this library's NVFP4.
-        apply: Takes a layer's name, such as "unet.conv_in", and its weight.
+        bind: Gets ready for a model, whose layers to quantise are given by name.
     """
 
     name: str
     title: str
     is_ours: bool
-    apply: Callable[[str, Tensor], LayerWeight]
+    bind: Callable[[Calibratable, Mapping[str, PlainLayer]], LayerMaker]
 
 
 def _nvfp4(record: Quantization) -> WeightFormat:
-    quantizer = quantizer_for(record)
+    def bind(subject: Calibratable, layers: Mapping[str, PlainLayer]) -> LayerMaker:
+        if isinstance(record, Calibrated):
+            return _calibrate(record, subject, layers)
+        quantizer = quantizer_for(record)
+        return lambda name, layer: _unpacked(quantizer.quantize(name, layer.weight))
 
-    def apply(layer: str, weight: Tensor) -> LayerWeight:
-        return _unpacked(quantizer.quantize(layer, weight))
+    return WeightFormat(f"nvfp4-{_short_name(record)}", _title(record), record != _ABSMAX, bind)
 
-    name = f"nvfp4-{_short_name(record)}"
-    return WeightFormat(name, f"NVFP4, {record}", record != _ABSMAX, apply)
+
+def _calibrate(
+    record: Calibrated, subject: Calibratable, layers: Mapping[str, PlainLayer]
+) -> LayerMaker:
+    """As `nvfp4-ddim quantize` does it, but on pictures of the model's own kind.
+
+    The pictures start from noise that no measured sample starts from.
+    """
+    statistics: Mapping[str, InputStatistics] = collect_statistics(
+        {name: layer for name, layer in layers.items() if getattr(layer, "groups", 1) == 1},
+        lambda: subject.sample(0, _CALIBRATION_PICTURES, record.steps, _CALIBRATION_SEED),
+    )
+    quantizer = CalibratedQuantizer(record, statistics)
+
+    def make(name: str, layer: PlainLayer) -> LayerWeight:
+        packed = quantizer.quantize(name, layer.weight)
+        known = statistics.get(name)
+        if known is None or layer.bias is None:
+            return _unpacked(packed)
+        return _unpacked(packed, correct_bias(layer.weight, packed, layer.bias, known))
+
+    return make
 
 
 def _short_name(record: Quantization) -> str:
@@ -72,17 +135,23 @@ def _short_name(record: Quantization) -> str:
             return str(record.scale_search)
         case RateDistortion():
             return f"rd-{record.rate_weight:g}"
-        case _:
-            return str(record.method)
+        case Calibrated():
+            return f"calibrated-{record.rate_weight:g}"
 
 
-def _unpacked(packed: QuantizedTensor) -> LayerWeight:
+def _title(record: Quantization) -> str:
+    if isinstance(record, Calibrated):
+        return f"NVFP4, calibrated, lambda {record.rate_weight:g}"
+    return f"NVFP4, {record}"
+
+
+def _unpacked(packed: QuantizedTensor, bias: Tensor | None = None) -> LayerWeight:
     parts = (packed.codes, packed.scales)
     compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
     stored = sum(len(compressor.compress(_bytes(part))) for part in parts)
     stored += packed.global_scale.nbytes
     weight = dequantize(packed)
-    return LayerWeight(weight, packed.bits_per_weight * weight.numel(), 8 * stored)
+    return LayerWeight(weight, packed.bits_per_weight * weight.numel(), 8 * stored, bias)
 
 
 def _bytes(part: Tensor) -> bytes:
@@ -92,21 +161,21 @@ def _bytes(part: Tensor) -> bytes:
 def _peer(
     name: str, title: str, quantise: Callable[[Tensor], formats.FakeQuantized]
 ) -> WeightFormat:
-    def apply(layer: str, weight: Tensor) -> LayerWeight:
-        del layer
-        result = quantise(weight)
+    def make(layer_name: str, layer: PlainLayer) -> LayerWeight:
+        del layer_name
+        result = quantise(layer.weight)
         return LayerWeight(result.weight, result.bits, result.bits)
 
-    return WeightFormat(name, title, is_ours=False, apply=apply)
+    return WeightFormat(name, title, is_ours=False, bind=lambda _, __: make)
 
 
-def _half(layer: str, weight: Tensor) -> LayerWeight:
-    del layer
-    bits = 16.0 * weight.numel()
-    return LayerWeight(weight, bits, bits)
+def _half(name: str, layer: PlainLayer) -> LayerWeight:
+    del name
+    bits = 16.0 * layer.weight.numel()
+    return LayerWeight(layer.weight.detach().clone(), bits, bits)
 
 
-FULL_PRECISION = WeightFormat("fp", "full precision", is_ours=False, apply=_half)
+FULL_PRECISION = WeightFormat("fp", "full precision", is_ours=False, bind=lambda _, __: _half)
 
 # The presets' records again: of equal names the last one stays.
 _RECORDS: tuple[Quantization, ...] = (

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 
 from benchmarks.evaluation.samples import SampleStore, SetKey
 
@@ -23,6 +24,17 @@ def test_goes_on_where_it_stopped(tiny: TinySubject, tmp_path: Path) -> None:
     assert torch.equal(found.images, tiny.sample(0, 6, 10, 5))
     assert found.features.shape == (6, 1280)
     assert not list(tmp_path.rglob(".*"))
+
+
+def test_leaves_parts_to_the_process_that_makes_them(tiny: TinySubject, tmp_path: Path) -> None:
+    store = SampleStore(tmp_path)
+    store.make(tiny, KEY, 2, lambda _: None)
+    (part,) = tmp_path.rglob("000000.npz")
+    made: list[int] = []
+    with FileLock(part.with_name("000002.lock")):
+        store.make(tiny, KEY, 6, made.append)
+    assert made == [2]
+    assert store.missing(tiny, KEY, 6) == 2
 
 
 def test_features_depend_on_the_picture_alone(tiny: TinySubject, tmp_path: Path) -> None:
