@@ -64,7 +64,7 @@ class RateDistortionQuantizer:
         return quantize_rate_distortion(weight, self.record.rate_weight)
 
 
-def quantizer_for(record: DataFree | RateDistortion) -> Quantizer:
+def quantizer_for(record: DataFree | RateDistortion | Elsewhere) -> Quantizer:
     """The quantiser that a record describes.
 
     Args:
