@@ -4,7 +4,9 @@ float model --quantize_module(policy)--> the same model with NVFP4 layers + a re
 """
 
 from .layers import NVFP4Conv2d, NVFP4Layer, NVFP4Linear, Residency, set_residency
+from .mapped import mapped_bytes, release_pages
 from .policy import KeepRule, LayerPolicy
+from .stored import compute_as_stored, weight_like
 from .swap import LayerCallback, PlannedLayer, plan_layers, quantize_module, replace_with_empty
 
 __all__ = [
@@ -16,8 +18,12 @@ __all__ = [
     "NVFP4Linear",
     "PlannedLayer",
     "Residency",
+    "compute_as_stored",
+    "mapped_bytes",
     "plan_layers",
     "quantize_module",
+    "release_pages",
     "replace_with_empty",
     "set_residency",
+    "weight_like",
 ]
