@@ -8,16 +8,18 @@ the object that asynchronous inference leaves in S3.
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Base64Bytes, Field, StringConstraints
+from pydantic import AfterValidator, Base64Bytes, Field, StringConstraints
 
 from ._base import Contract
 
 __all__ = [
+    "MAX_CACHE_INTERVAL",
     "MAX_IMAGES",
     "MAX_PIXELS_PER_SIDE",
     "MAX_PROMPT_CHARACTERS",
     "MAX_SEED",
     "MAX_STEPS",
+    "MAX_TOKEN_MERGING_RATIO",
     "GeneratedImage",
     "GenerationRequest",
     "GenerationResult",
@@ -33,7 +35,18 @@ MAX_STEPS = 1_000
 MAX_PIXELS_PER_SIDE = 1_024
 MAX_IMAGES = 4
 MAX_SEED = 2**32 - 1
+MAX_CACHE_INTERVAL = 20
+MAX_TOKEN_MERGING_RATIO = 0.75  # one token of every 2 x 2 stays
 
+
+def _check_rising(interval: tuple[float, float]) -> tuple[float, float]:
+    if interval[0] > interval[1]:
+        raise ValueError("an interval ends no earlier than it starts")
+    return interval
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Interval = Annotated[tuple[Fraction, Fraction], AfterValidator(_check_rising)]
 Prompt = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_PROMPT_CHARACTERS)
 ]
@@ -79,6 +92,25 @@ class GenerationRequest(Contract):
         None, ge=0, le=30, description="Classifier-free guidance; the model's own when absent."
     )
     eta: float = Field(0.0, ge=0, le=1, description="0 is deterministic DDIM, 1 is DDPM noise.")
+    cache_interval: int | None = Field(
+        None,
+        ge=1,
+        le=MAX_CACHE_INTERVAL,
+        description="The UNet's deep part runs in every N-th step only (DeepCache); 1 is exact. "
+        "The preset's choice when absent.",
+    )
+    guidance_interval: Interval | None = Field(
+        None,
+        description="[start, stop], the part of the steps that guidance acts on; [0, 1] is exact. "
+        "The preset's choice when absent.",
+    )
+    token_merging_ratio: float | None = Field(
+        None,
+        ge=0,
+        le=MAX_TOKEN_MERGING_RATIO,
+        description="Share of tokens merged around self-attention; 0 is exact. "
+        "The preset's choice when absent.",
+    )
     width: int | None = Field(None, ge=8, le=MAX_PIXELS_PER_SIDE, multiple_of=8)
     height: int | None = Field(None, ge=8, le=MAX_PIXELS_PER_SIDE, multiple_of=8)
     num_images: int = Field(1, ge=1, le=MAX_IMAGES)
@@ -101,6 +133,15 @@ class Provenance(Contract):
     guidance_scale: float
     eta: float
     seed: int
+    cache_interval: int = Field(
+        1, description="The UNet's deep part ran in every N-th step (DeepCache); 1 is exact."
+    )
+    guidance_interval: Interval = Field(
+        (0.0, 1.0), description="The part of the steps that guidance acted on; 0 to 1 is exact."
+    )
+    token_merging_ratio: float = Field(
+        0.0, description="Share of tokens merged around self-attention; 0 is exact."
+    )
     execution_path: str = Field(
         description="Which arithmetic ran, such as 'cpu/fp32/nvfp4-dequantise'."
     )

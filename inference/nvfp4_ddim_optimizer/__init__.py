@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from nvfp4_ddim_optimizer.diffusion import StepEvent
     from nvfp4_ddim_optimizer.pipeline import OptimizationPipeline
     from nvfp4_ddim_optimizer.sources import bundled_models
-    from nvfp4_ddim_optimizer.tasks import PromptTruncatedWarning
+    from nvfp4_ddim_optimizer.tasks import LinearPreview, PromptTruncatedWarning, TinyPreview
 
 __all__ = [
+    "LinearPreview",
     "OptimizationPipeline",
     "PromptTruncatedWarning",
     "StepEvent",
+    "TinyPreview",
     "__version__",
     "bundled_models",
 ]
@@ -33,9 +35,11 @@ except PackageNotFoundError:  # run from a source tree that was never installed
     __version__ = "0.0.0"
 
 _HOMES = {
+    "LinearPreview": "tasks",
     "OptimizationPipeline": "pipeline",
     "PromptTruncatedWarning": "tasks",
     "StepEvent": "diffusion",
+    "TinyPreview": "tasks",
     "bundled_models": "sources",
 }
 

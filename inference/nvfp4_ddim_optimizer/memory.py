@@ -49,6 +49,8 @@ class ExecutionPlan:
         resident: Dequantise every weight once and keep it, rather than in every call.
         vae_tiling: Decode large pictures tile by tile.
         offload: Keep each component in the GPU only while it works.
+        batched_guidance: Predict with and without the prompt in one batch, rather than one after
+            the other in half the activations.
     """
 
     device: str
@@ -56,6 +58,7 @@ class ExecutionPlan:
     resident: bool
     vae_tiling: bool
     offload: bool
+    batched_guidance: bool = True
 
     @property
     def execution_path(self) -> str:
@@ -85,8 +88,9 @@ def plan_execution(
         machine: Where it will run.
         original_bytes: The model's parameters in float32.
         device: "cpu", "cuda" or "cuda:<index>".
-        low_memory: Keep weights packed and decode in tiles. None: only where the machine has
-            no room for the dequantised weights.
+        low_memory: Keep weights packed, decode in tiles, and predict with and without the prompt
+            one after the other. None: only where the machine has no room for the dequantised
+            weights.
         vae_tiling: Decode in tiles; None: as `low_memory`.
         offload: Move components to the GPU and back as they are needed.
 
@@ -114,6 +118,7 @@ def plan_execution(
         resident=not saving and not offload,
         vae_tiling=saving if vae_tiling is None else vae_tiling,
         offload=offload,
+        batched_guidance=not saving,
     )
 
 

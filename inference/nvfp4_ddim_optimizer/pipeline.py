@@ -6,6 +6,7 @@ the work.
 
 import secrets
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import overload
@@ -19,7 +20,7 @@ from nvfp4_ddim_optimizer.loading import LoadedModel, load_model
 from nvfp4_ddim_optimizer.machine import probe_machine
 from nvfp4_ddim_optimizer.memory import plan_execution
 from nvfp4_ddim_optimizer.presets import get_preset
-from nvfp4_ddim_optimizer.tasks import generate_images
+from nvfp4_ddim_optimizer.tasks import PreviewDecoder, default_preview, generate_images
 
 __all__ = ["OptimizationPipeline"]
 
@@ -65,8 +66,9 @@ class OptimizationPipeline:
                 id, which is quantised on the fly.
             preset: "fast" (10 steps), "balanced" (20) or "quality" (50).
             device: "cpu", "cuda" or "cuda:<index>".
-            low_memory: Keep weights packed and decode in tiles. None: only where the machine
-                has no room for the dequantised weights.
+            low_memory: Keep weights packed, decode in tiles, and predict with and without the
+                prompt one after the other. None: only where the machine has no room for the
+                dequantised weights.
             vae_tiling: Decode large pictures in tiles; None: as `low_memory`.
             offload: Keep each component on the GPU only while it works.
             compile: Compile the UNet with torch.compile: the first picture of every size takes
@@ -144,6 +146,9 @@ class OptimizationPipeline:
         guidance_scale: float | None = None,
         guidance_rescale: float = 0.0,
         eta: float = 0.0,
+        cache_interval: int | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        token_merging_ratio: float | None = None,
         height: int | None = None,
         width: int | None = None,
         seed: int | None = None,
@@ -161,6 +166,9 @@ class OptimizationPipeline:
         guidance_scale: float | None = None,
         guidance_rescale: float = 0.0,
         eta: float = 0.0,
+        cache_interval: int | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        token_merging_ratio: float | None = None,
         height: int | None = None,
         width: int | None = None,
         seed: int | Sequence[int] | None = None,
@@ -177,6 +185,9 @@ class OptimizationPipeline:
         guidance_scale: float | None = None,
         guidance_rescale: float = 0.0,
         eta: float = 0.0,
+        cache_interval: int | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        token_merging_ratio: float | None = None,
         height: int | None = None,
         width: int | None = None,
         seed: int | Sequence[int] | None = None,
@@ -195,47 +206,88 @@ class OptimizationPipeline:
                 off and save half the work.
             guidance_rescale: 0 to 1; tames over-saturation of models with zero terminal SNR.
             eta: 0 is deterministic DDIM, 1 has DDPM's noise.
+            cache_interval: N: run the UNet's deep part in every N-th step only (DeepCache); 1
+                is exact, the preset's choice if None.
+            guidance_interval: (start, stop), the part of the steps that guidance acts on, such
+                as (0, 0.8), which saves the unconditional pass in the last fifth; (0, 1) is
+                exact, the preset's choice if None.
+            token_merging_ratio: Share of the tokens, 0 to 0.75, that self-attention at full
+                resolution merges into similar ones; 0 is exact, the preset's choice if None.
             height: Pixels, the model's native height if None.
             width: Pixels, the model's native width if None.
             seed: Picture k uses seed + k modulo 2^32; or one seed for each picture, in which
                 case one prompt is painted once for each. Random if None. The seed used is in
                 the picture's `info["seed"]`.
-            on_step: Called after each step with how many are done.
+            on_step: Called after each step with how many are done; `preview` makes a picture of
+                what it is given.
             should_cancel: Asked before each step.
 
         Returns:
-            One RGB picture for a single prompt without a list of seeds, otherwise a list.
+            One RGB picture for a single prompt without a list of seeds, otherwise a list. `info`
+            has the seed, and the shortcuts that were taken.
 
         Raises:
             InvalidInputError: An argument is out of range.
+            ModelNotSupportedError: The UNet's layers don't allow caching.
             GenerationCancelled: `should_cancel` said so.
         """
         prompts, seeds = _match(prompt, seed)
         loaded = self._loaded
-        steps = self._preset.num_inference_steps
+        preset = self._preset
+        steps = preset.num_inference_steps if num_inference_steps is None else num_inference_steps
+        timesteps = loaded.model.diffusion.uniform_timesteps(steps)
+        shortcuts = preset.resolve_shortcuts(
+            steps,
+            cache_interval=cache_interval,
+            guidance_interval=guidance_interval,
+            token_merging_ratio=token_merging_ratio,
+        )
         images = generate_images(
             loaded.model,
             loaded.conditioner,
             prompts,
             seeds,
-            loaded.model.diffusion.uniform_timesteps(
-                steps if num_inference_steps is None else num_inference_steps
-            ),
+            timesteps,
             negative_prompt=negative_prompt,
             guidance_scale=(
                 loaded.default_guidance_scale if guidance_scale is None else guidance_scale
             ),
             guidance_rescale=guidance_rescale,
             eta=eta,
+            shortcuts=shortcuts,
+            batched_guidance=loaded.plan.batched_guidance,
             height=loaded.native_height if height is None else height,
             width=loaded.native_width if width is None else width,
             on_step=on_step,
             should_cancel=should_cancel,
         )
         for image, used in zip(images, seeds, strict=True):
-            image.info["seed"] = used
+            image.info |= {"seed": used, **asdict(shortcuts)}
         single = isinstance(prompt, str) and not isinstance(seed, Sequence)
         return images[0] if single else images
+
+    def preview(self, event: StepEvent, decoder: PreviewDecoder | None = None) -> list[Image.Image]:
+        """Show what a running generation is about to become; nothing is computed before.
+
+        Example:
+            >>> pipeline.generate("a cat", on_step=lambda event: show(pipeline.preview(event)[0]))
+
+        Args:
+            event: What `on_step` was called with.
+            decoder: How to make a picture: `LinearPreview`, or `TinyPreview.load(...)` of a
+                directory or hub id. None: the model's own autoencoder if it is tiny, otherwise
+                the linear one, which gives one pixel for each latent pixel.
+
+        Returns:
+            One RGB picture for each that is sampled.
+
+        Raises:
+            InvalidInputError: The event carries no latents, or the decoder is for others.
+            ModelNotSupportedError: The model needs a decoder to be given.
+        """
+        if event.x0 is None:
+            raise InvalidInputError("the event carries no latents to make a preview of")
+        return (decoder or default_preview(self._loaded.model))(event.x0)
 
 
 def _match(

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from nvfp4_ddim_contracts import Preset, ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
+from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
 __all__ = ["PRESETS", "PresetConfig", "get_preset"]
 
@@ -27,18 +28,54 @@ class PresetConfig:
         name: Its name.
         num_inference_steps: DDIM steps where the caller gives no number.
         scale_search: How block scales are chosen for a model that is quantised on the fly.
+        shortcuts: Operations left out at `num_inference_steps` steps.
     """
 
     name: Preset
     num_inference_steps: int
     scale_search: ScaleSearch
+    shortcuts: Shortcuts
 
+    def resolve_shortcuts(
+        self,
+        num_inference_steps: int,
+        *,
+        cache_interval: int | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        token_merging_ratio: float | None = None,
+    ) -> Shortcuts:
+        """What a run leaves out: what the caller chose, and the preset's choice where None.
+
+        Args:
+            num_inference_steps: Steps of the run. With fewer than the preset's, features are
+                cached over fewer steps.
+            cache_interval: As in `Shortcuts`.
+            guidance_interval: As in `Shortcuts`.
+            token_merging_ratio: As in `Shortcuts`.
+
+        Raises:
+            InvalidInputError: A value lies out of range.
+        """
+        own = self.shortcuts.for_steps(num_inference_steps, self.num_inference_steps)
+        return own.override(
+            cache_interval=cache_interval,
+            guidance_interval=guidance_interval,
+            token_merging_ratio=token_merging_ratio,
+        )
+
+
+_SHORTCUTS = {
+    Preset.FAST: Shortcuts(cache_interval=2, guidance_interval=(0.0, 0.8)),
+    Preset.BALANCED: Shortcuts(cache_interval=2),
+    Preset.QUALITY: Shortcuts(),
+}
 
 PRESETS = {
     preset: PresetConfig(
         name=preset,
         num_inference_steps=preset.steps,
         scale_search=(ScaleSearch.FOUR_OVER_SIX if preset is Preset.FAST else ScaleSearch.SWEEP),
+        shortcuts=_SHORTCUTS[preset],
     )
     for preset in Preset
 }

@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import logging
 import time
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import ValidationError
@@ -132,6 +133,7 @@ class Invocation:
             guidance_scale=plan.key.guidance_scale,
             eta=plan.key.eta,
             seed=plan.seeds[0],
+            **asdict(plan.key.shortcuts),
             execution_path=pipeline.execution_path,
             library_version=_library_version(),
         )

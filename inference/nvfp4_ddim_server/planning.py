@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 from nvfp4_ddim_contracts import FieldError, GenerationRequest, Preset
 from nvfp4_ddim_contracts.generation import MAX_SEED
+from nvfp4_ddim_optimizer.presets import get_preset
+from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
 from .errors import InvalidFieldsError, UnknownModelError
 from .ports import Pipeline
 from .settings import ServerSettings
 
 __all__ = ["BatchKey", "Plan", "make_plan"]
+
+_EXACT = Shortcuts()
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,7 @@ class BatchKey:
     width: int
     height: int
     negative_prompt: str
+    shortcuts: Shortcuts = _EXACT
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,12 @@ def make_plan(
         width=request.width or pipeline.native_width,
         height=request.height or pipeline.native_height,
         negative_prompt=request.negative_prompt,
+        shortcuts=get_preset(request.preset).resolve_shortcuts(
+            steps,
+            cache_interval=request.cache_interval,
+            guidance_interval=request.guidance_interval,
+            token_merging_ratio=request.token_merging_ratio,
+        ),
     )
     _check_limits(key, settings)
     first = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed

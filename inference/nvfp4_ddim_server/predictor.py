@@ -3,11 +3,13 @@
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 
 from PIL.Image import Image
 
 from nvfp4_ddim_contracts import FieldError, Preset
 from nvfp4_ddim_optimizer.errors import GenerationCancelled, InvalidInputError
+from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
 from .errors import (
     DeviceLostError,
@@ -123,6 +125,7 @@ class Predictor:
                 num_inference_steps=key.num_inference_steps,
                 guidance_scale=key.guidance_scale,
                 eta=key.eta,
+                **asdict(key.shortcuts),
                 height=key.height,
                 width=key.width,
                 seed=list(seeds),
@@ -152,6 +155,7 @@ class Predictor:
             num_inference_steps=_WARM_UP_STEPS,
             guidance_scale=pipeline.default_guidance_scale,
             eta=0.0,
+            **asdict(Shortcuts()),
             height=pipeline.native_height,
             width=pipeline.native_width,
             seed=[0],

@@ -12,7 +12,12 @@ from PIL import Image
 from pydantic import BaseModel
 
 from nvfp4_ddim_contracts import Preset, Provenance
-from nvfp4_ddim_contracts.generation import MAX_SEED, MAX_STEPS
+from nvfp4_ddim_contracts.generation import (
+    MAX_CACHE_INTERVAL,
+    MAX_SEED,
+    MAX_STEPS,
+    MAX_TOKEN_MERGING_RATIO,
+)
 from nvfp4_ddim_optimizer import __version__
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
@@ -91,6 +96,32 @@ def generate(
         float, typer.Option(min=0, max=1, help="Tames over-saturation.")
     ] = 0.0,
     eta: Annotated[float, typer.Option(min=0, max=1, help="0 = DDIM, 1 = DDPM noise.")] = 0.0,
+    cache_interval: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_CACHE_INTERVAL,
+            help="Run the UNet's deep part in every N-th step only; 1 = exact.",
+            show_default="the preset's",
+        ),
+    ] = None,
+    guidance_interval: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="START STOP",
+            help="Part of the steps with guidance, such as 0 0.8; 0 1 = exact.",
+            show_default="the preset's",
+        ),
+    ] = None,
+    token_merging: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=MAX_TOKEN_MERGING_RATIO,
+            help="Share of tokens merged in attention; 0 = exact.",
+            show_default="the preset's",
+        ),
+    ] = None,
     negative: Annotated[str, typer.Option("--negative", "-n", help="What to avoid.")] = "",
     size: Annotated[
         str | None,
@@ -141,6 +172,9 @@ def generate(
             guidance_scale=guidance,
             guidance_rescale=guidance_rescale,
             eta=eta,
+            cache_interval=cache_interval,
+            guidance_interval=guidance_interval,
+            token_merging_ratio=token_merging,
             height=height,
             width=width,
             seed=seeds,
@@ -164,6 +198,9 @@ def generate(
             guidance_scale=pipeline.default_guidance_scale if guidance is None else guidance,
             eta=eta,
             seed=used,
+            cache_interval=image.info["cache_interval"],
+            guidance_interval=image.info["guidance_interval"],
+            token_merging_ratio=image.info["token_merging_ratio"],
             execution_path=pipeline.execution_path,
             library_version=__version__,
         )

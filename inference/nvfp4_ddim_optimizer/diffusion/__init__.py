@@ -9,7 +9,13 @@ ddim       the sampler
 
 from .config import DiffusionConfig
 from .ddim import StepEvent, initial_noise, sample_ddim
-from .guidance import classifier_free_guidance, needs_unconditional
+from .guidance import (
+    Branch,
+    BranchModel,
+    classifier_free_guidance,
+    guided_timesteps,
+    needs_unconditional,
+)
 from .schedule import BetaSchedule, NoiseSchedule, PredictionType, make_betas
 from .timesteps import (
     TimestepPlan,
@@ -21,6 +27,8 @@ from .timesteps import (
 
 __all__ = [
     "BetaSchedule",
+    "Branch",
+    "BranchModel",
     "DiffusionConfig",
     "NoiseSchedule",
     "PredictionType",
@@ -29,6 +37,7 @@ __all__ = [
     "TimestepSpacing",
     "classifier_free_guidance",
     "custom_timesteps",
+    "guided_timesteps",
     "initial_noise",
     "make_betas",
     "needs_unconditional",

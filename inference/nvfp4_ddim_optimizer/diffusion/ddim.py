@@ -8,7 +8,7 @@ get alone.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -34,10 +34,13 @@ class StepEvent:
     Attributes:
         step: How many steps are finished, from 1.
         total: How many there will be.
+        x0: What the model takes the sample to be at this step, [B, C, H, W] float32, from which
+            a preview can be made; no part of the event's identity.
     """
 
     step: int
     total: int
+    x0: Tensor | None = field(default=None, compare=False, repr=False)
 
 
 def initial_noise(
@@ -120,7 +123,7 @@ def sample_ddim(
             x = x + sigma * noise
 
         if on_step is not None:
-            on_step(StepEvent(index, len(timesteps)))
+            on_step(StepEvent(index, len(timesteps), x0))
     return x
 
 

@@ -2,6 +2,16 @@
 
 from .components import TextToImageModel
 from .generate import generate_images
+from .preview import LinearPreview, PreviewDecoder, TinyPreview, default_preview
 from .text import PromptTruncatedWarning, TextConditioner
 
-__all__ = ["PromptTruncatedWarning", "TextConditioner", "TextToImageModel", "generate_images"]
+__all__ = [
+    "LinearPreview",
+    "PreviewDecoder",
+    "PromptTruncatedWarning",
+    "TextConditioner",
+    "TextToImageModel",
+    "TinyPreview",
+    "default_preview",
+    "generate_images",
+]

@@ -4,22 +4,26 @@ from collections.abc import Callable, Sequence
 
 import torch
 from PIL import Image
-from torch import Tensor
 
+from nvfp4_ddim_optimizer.denoiser import Denoiser, FeatureCache, refresh_timesteps
 from nvfp4_ddim_optimizer.diffusion import (
+    Branch,
     StepEvent,
     TimestepPlan,
     classifier_free_guidance,
+    guided_timesteps,
     initial_noise,
-    needs_unconditional,
     sample_ddim,
 )
+from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
 from .components import TextToImageModel
 from .images import decode_latents, to_images
 from .text import TextConditioner
 
 __all__ = ["generate_images"]
+
+_EXACT = Shortcuts()
 
 
 @torch.inference_mode()
@@ -34,6 +38,8 @@ def generate_images(
     guidance_scale: float = 7.5,
     guidance_rescale: float = 0.0,
     eta: float = 0.0,
+    shortcuts: Shortcuts = _EXACT,
+    batched_guidance: bool = True,
     height: int,
     width: int,
     on_step: Callable[[StepEvent], None] | None = None,
@@ -51,6 +57,9 @@ def generate_images(
         guidance_scale: s of classifier-free guidance; 0 and 1 switch it off.
         guidance_rescale: phi in [0, 1]; see `classifier_free_guidance`.
         eta: 0 is deterministic DDIM, 1 has DDPM's noise.
+        shortcuts: Operations to leave out; none by default.
+        batched_guidance: Predict with and without the prompt in one batch, or one after the
+            other in half the memory; the same but for rounding.
         height: Pixels.
         width: Pixels.
         on_step: Called after each step.
@@ -61,21 +70,30 @@ def generate_images(
 
     Raises:
         InvalidInputError: A size or eta is out of range.
+        ModelNotSupportedError: The UNet's layers don't allow a shortcut.
         GenerationCancelled: `should_cancel` said so.
     """
     shape = model.latent_shape(height, width)
 
     # 1. Condition on the text.
-    condition = conditioner.encode(prompts)
-    unconditional = None
-    if needs_unconditional(guidance_scale):
-        unconditional = conditioner.encode([negative_prompt]).expand_as(condition)
+    guided_at = guided_timesteps(timesteps, guidance_scale, shortcuts.guidance_interval)
+    conditions = {Branch.CONDITIONAL: conditioner.encode(prompts)}
+    if guided_at:
+        unconditional = conditioner.encode([negative_prompt])
+        conditions[Branch.UNCONDITIONAL] = unconditional.expand_as(conditions[Branch.CONDITIONAL])
+    cache = None
+    if shortcuts.cache_interval > 1:
+        cache = FeatureCache(refresh_timesteps(timesteps, shortcuts.cache_interval, guided_at))
+    denoiser = Denoiser(
+        model.unet,
+        conditions,
+        compute_dtype=model.compute_dtype,
+        batched=batched_guidance,
+        cache=cache,
+        token_merging_ratio=shortcuts.token_merging_ratio,
+    )
     guided = classifier_free_guidance(
-        _unet_call(model),
-        condition,
-        unconditional,
-        guidance_scale,
-        guidance_rescale,
+        denoiser, guidance_scale, guidance_rescale, guided_at=guided_at
     )
 
     # 2. Walk from noise to a latent.
@@ -95,20 +113,3 @@ def generate_images(
 
     # 3. Decode.
     return to_images(decode_latents(model, latents))
-
-
-def _unet_call(model: TextToImageModel) -> Callable[[Tensor, int, Tensor], Tensor]:
-    """The UNet as a function of float32 tensors, whatever it computes in."""
-
-    def predict(x: Tensor, t: int, condition: Tensor) -> Tensor:
-        # A tensor rather than an int, or torch.compile would compile once for every timestep.
-        timestep = torch.tensor(t, device=model.device)
-        prediction: Tensor = model.unet(
-            x.to(model.compute_dtype),
-            timestep,
-            encoder_hidden_states=condition,
-            return_dict=False,
-        )[0]
-        return prediction.float()
-
-    return predict

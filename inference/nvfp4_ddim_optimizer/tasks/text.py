@@ -64,9 +64,16 @@ class TextConditioner:
 
     def _encode_one(self, prompt: str) -> Tensor:
         self._warn_if_truncated(prompt)
-        if prompt in self._cache:
-            self._cache.move_to_end(prompt)
-            return self._cache[prompt]
+        remembered = self._cache.pop(prompt, None)
+        if remembered is None:
+            remembered = self._run_encoder(prompt)
+        # Single operations on the dictionary, each atomic: runs on several threads share it.
+        self._cache[prompt] = remembered
+        if len(self._cache) > _CACHED_PROMPTS:
+            self._cache.popitem(last=False)
+        return remembered
+
+    def _run_encoder(self, prompt: str) -> Tensor:
         tokens = self._tokenizer(
             prompt,
             padding="max_length",
@@ -80,9 +87,6 @@ class TextConditioner:
         embedding: Tensor = self._text_encoder(
             tokens.input_ids.to(self._device), attention_mask=mask
         ).last_hidden_state
-        self._cache[prompt] = embedding
-        if len(self._cache) > _CACHED_PROMPTS:
-            self._cache.popitem(last=False)
         return embedding
 
     def _warn_if_truncated(self, prompt: str) -> None:

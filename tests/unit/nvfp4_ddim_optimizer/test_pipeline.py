@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 
 from nvfp4_ddim_contracts import ScaleSearch
-from nvfp4_ddim_optimizer import OptimizationPipeline, StepEvent
+from nvfp4_ddim_optimizer import LinearPreview, OptimizationPipeline, StepEvent
 from nvfp4_ddim_optimizer.artifacts import artifact_sha256, save_artifact
 from nvfp4_ddim_optimizer.errors import (
     ArtifactNotFoundError,
@@ -16,6 +17,8 @@ from nvfp4_ddim_optimizer.errors import (
     ModelNotSupportedError,
 )
 from nvfp4_ddim_optimizer.nn import NVFP4Conv2d, NVFP4Linear
+from nvfp4_ddim_optimizer.presets import get_preset
+from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 from nvfp4_ddim_optimizer.sources import quantize_pipeline
 
 
@@ -112,6 +115,56 @@ def test_guidance_defaults_to_the_models(pipeline: OptimizationPipeline) -> None
     assert default.tobytes() != pipeline.generate("cat", guidance_scale=9.0, **settings).tobytes()
 
 
+def test_shortcuts_are_the_presets_or_the_callers_and_are_reported(
+    pipeline: OptimizationPipeline,
+) -> None:
+    def used(**settings: Any) -> dict[str, Any]:
+        info = pipeline.generate("cat", seed=1, **settings).info
+        return {name: info[name] for name in asdict(Shortcuts())}
+
+    assert used() == asdict(get_preset("fast").shortcuts)
+    chosen: dict[str, Any] = {
+        "cache_interval": 3,
+        "guidance_interval": (0.1, 0.9),
+        "token_merging_ratio": 0.5,
+    }
+    assert used(**chosen) == chosen
+    quality = pipeline.with_preset("quality").generate("cat", seed=1, num_inference_steps=4)
+    exact = pipeline.generate(
+        "cat",
+        seed=1,
+        num_inference_steps=4,
+        cache_interval=1,
+        guidance_interval=(0, 1),
+        token_merging_ratio=0,
+    )
+    assert exact.tobytes() == quality.tobytes()
+
+
+def test_shows_a_preview_of_a_step(pipeline: OptimizationPipeline) -> None:
+    previews: list[Any] = []
+    images = pipeline.generate(
+        ["cat", "dog"],
+        seed=1,
+        num_inference_steps=3,
+        eta=0.0,
+        on_step=lambda event: previews.append(pipeline.preview(event)),
+    )
+    assert [len(pictures) for pictures in previews] == [2, 2, 2]
+    # The last step's prediction is the picture.
+    assert previews[-1][1].tobytes() == images[1].tobytes()
+    linear: list[Any] = []
+    pipeline.generate(
+        "cat",
+        seed=1,
+        num_inference_steps=1,
+        on_step=lambda event: linear.append(pipeline.preview(event, LinearPreview())[0]),
+    )
+    assert linear[0].size == (8, 8)
+    with pytest.raises(InvalidInputError, match="no latents"):
+        pipeline.preview(StepEvent(1, 1))
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -119,6 +172,9 @@ def test_guidance_defaults_to_the_models(pipeline: OptimizationPipeline) -> None
         ({"num_inference_steps": 1001}, "num_inference_steps"),
         ({"eta": 1.5}, "eta"),
         ({"width": 15}, "width"),
+        ({"cache_interval": 0}, "cache_interval"),
+        ({"guidance_interval": (0.7, 0.2)}, "guidance_interval"),
+        ({"token_merging_ratio": 0.9}, "token_merging_ratio"),
         ({"seed": -1}, "seed"),
         ({"seed": 2**32}, "seed"),
         ({"seed": []}, "nothing to paint"),

@@ -11,6 +11,7 @@ from PIL import Image
 
 from nvfp4_ddim_optimizer.diffusion import StepEvent
 from nvfp4_ddim_optimizer.errors import GenerationCancelled, InvalidInputError
+from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 from nvfp4_ddim_optimizer.tasks import TextConditioner, TextToImageModel, generate_images
 
 STEPS = 4
@@ -117,3 +118,72 @@ def test_reports_steps_and_stops_when_asked(tiny_pipeline: Callable[..., Any]) -
             should_cancel=lambda: len(events) == 2,
         )
     assert events == [StepEvent(1, STEPS), StepEvent(2, STEPS)]
+
+
+def test_remembers_prompts_and_what_to_avoid(tiny_pipeline: Callable[..., Any]) -> None:
+    pipeline = tiny_pipeline("sd1")
+    model = TextToImageModel.from_diffusers(pipeline)
+    conditioner = TextConditioner(model.tokenizer, model.text_encoder, model.device)
+    calls: list[int] = []
+    pipeline.text_encoder.register_forward_hook(lambda *_: calls.append(1))
+    for seed in (1, 2):
+        generate_images(
+            model,
+            conditioner,
+            ["cat", "cat"],
+            [seed, seed],
+            model.diffusion.uniform_timesteps(1),
+            negative_prompt="blur",
+            height=16,
+            width=16,
+        )
+    assert len(calls) == 2
+
+
+def test_reads_no_text_to_avoid_where_no_step_has_guidance(
+    tiny_pipeline: Callable[..., Any],
+) -> None:
+    pipeline = tiny_pipeline("sd1")
+    calls: list[int] = []
+    pipeline.text_encoder.register_forward_hook(lambda *_: calls.append(1))
+    without = paint(pipeline, ["cat"], [1], shortcuts=Shortcuts(guidance_interval=(0, 0)))[0]
+    assert len(calls) == 1
+    assert without.tobytes() == paint(pipeline, ["cat"], [1], guidance_scale=0.0)[0].tobytes()
+
+
+@pytest.mark.parametrize("kind", ["sd1", "sd2", "taesd"])
+@pytest.mark.parametrize(
+    "shortcuts",
+    [
+        Shortcuts(cache_interval=2),
+        Shortcuts(guidance_interval=(0.0, 0.5)),
+        Shortcuts(3, (0.25, 0.75), 0.25),
+    ],
+)
+def test_takes_shortcuts(
+    tiny_pipeline: Callable[..., Any], kind: str, shortcuts: Shortcuts
+) -> None:
+    pipeline = tiny_pipeline(kind)
+    exact = paint(pipeline, ["cat", "dog"], [1, 2])
+    short = paint(pipeline, ["cat", "dog"], [1, 2], shortcuts=shortcuts)
+    assert [image.size for image in short] == [(16, 16)] * 2
+    assert any(a.tobytes() != b.tobytes() for a, b in zip(short, exact, strict=True))
+    again = paint(pipeline, ["cat", "dog"], [1, 2], shortcuts=shortcuts)
+    assert [image.tobytes() for image in again] == [image.tobytes() for image in short]
+
+
+def test_a_cancelled_run_leaves_nothing_behind(tiny_pipeline: Callable[..., Any]) -> None:
+    pipeline = tiny_pipeline("sd1")
+    cached = Shortcuts(cache_interval=4)
+    expected = paint(pipeline, ["dog"], [2], shortcuts=cached)[0]
+    events: list[StepEvent] = []
+    with pytest.raises(GenerationCancelled):
+        paint(
+            pipeline,
+            ["cat"],
+            [1],
+            shortcuts=cached,
+            on_step=events.append,
+            should_cancel=lambda: len(events) == 1,
+        )
+    assert paint(pipeline, ["dog"], [2], shortcuts=cached)[0].tobytes() == expected.tobytes()

@@ -1,5 +1,6 @@
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -64,3 +65,18 @@ def test_a_prompt_that_fits_exactly_loses_nothing(conditioner: TextConditioner) 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         conditioner.encode(["abcdefghijklmn", ""])
+
+
+@torch.inference_mode()
+def test_threads_share_what_is_remembered(tiny_pipeline: Callable[..., Any]) -> None:
+    pipeline = tiny_pipeline("sd1")
+    conditioner = TextConditioner(pipeline.tokenizer, pipeline.text_encoder, torch.device("cpu"))
+    prompts = ["cat", "dog", "", "cow"] * 8
+    expected = conditioner.encode(prompts)
+
+    def encode(prompt: str) -> torch.Tensor:
+        with torch.inference_mode():
+            return conditioner.encode([prompt])
+
+    with ThreadPoolExecutor(8) as pool:
+        assert torch.equal(torch.cat(list(pool.map(encode, prompts))), expected)
