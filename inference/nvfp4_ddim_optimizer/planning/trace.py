@@ -7,7 +7,7 @@ them any more, as the real ones do; so whatever a model's code keeps alive is co
 import math
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,47 +17,46 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-__all__ = ["Trace", "trace"]
+from nvfp4_ddim_optimizer.footprint import Work
 
-_ATEN = torch.ops.aten
-_CONVOLUTIONS = (_ATEN.convolution, _ATEN._convolution)
+__all__ = ["trace"]
+
+_CONVOLUTION = torch.ops.aten.convolution
 
 
 @dataclass
-class Trace:
-    """What one computation takes, in float32.
-
-    Attributes:
-        peak_bytes: Most bytes of its tensors alive at once, weights left out.
-        packed_peak_bytes: The same where every layer dequantises its weight for each call.
-        convolution_flops: Floating-point operations of convolutions.
-        linear_flops: Of matrix products.
-        attention_flops: Of attention.
-    """
-
-    peak_bytes: int = 0
-    packed_peak_bytes: int = 0
+class _Seen:
+    moments: dict[int, int] = field(default_factory=dict)
     convolution_flops: int = 0
     linear_flops: int = 0
-    attention_flops: int = 0
+    self_attention_flops: int = 0
+    cross_attention_flops: int = 0
 
 
-@torch.inference_mode()
-def trace(module: nn.Module, run: Callable[[], object]) -> Trace:
+@torch.no_grad()  # not inference mode, in which composite operations are dispatched whole
+def trace(module: nn.Module, pixels: int, run: Callable[[], object]) -> Work:
     """Trace a computation.
 
     Args:
         module: A model on the meta device; its weights count as such, not as temporaries.
+        pixels: Of the picture that `run` works on.
         run: Calls the model on inputs on the meta device that it makes itself.
 
     Returns:
-        What was seen.
+        What was seen, of numbers of four bytes.
     """
-    result = Trace()
+    seen = _Seen()
     weights = [*module.parameters(), *module.buffers()]
-    with _Attention(result), _Allocations(result, weights):
+    with _Attention(seen), _Allocations(seen, weights):
         run()
-    return result
+    return Work(
+        pixels=pixels,
+        moments=_outermost(seen.moments),
+        convolution_flops=seen.convolution_flops,
+        linear_flops=seen.linear_flops,
+        self_attention_flops=seen.self_attention_flops,
+        cross_attention_flops=seen.cross_attention_flops,
+    )
 
 
 class _Attention(TorchFunctionMode):
@@ -66,9 +65,9 @@ class _Attention(TorchFunctionMode):
     The kernels for CPUs and GPUs never hold the matrix of all queries and keys.
     """
 
-    def __init__(self, result: Trace) -> None:
+    def __init__(self, seen: _Seen) -> None:
         super().__init__()
-        self._result = result
+        self._seen = seen
 
     def __torch_function__(
         self,
@@ -83,16 +82,20 @@ class _Attention(TorchFunctionMode):
         named = dict(zip(("query", "key", "value"), args, strict=False)) | kwargs
         query, key, value = named["query"], named["key"], named["value"]
         pairs = math.prod(query.shape[:-1]) * key.shape[-2]
-        self._result.attention_flops += 2 * pairs * (query.shape[-1] + value.shape[-1])
+        flops = 2 * pairs * (query.shape[-1] + value.shape[-1])
+        if key.shape[-2] == query.shape[-2]:
+            self._seen.self_attention_flops += flops
+        else:
+            self._seen.cross_attention_flops += flops
         return query.new_empty((*query.shape[:-1], value.shape[-1]))
 
 
 class _Allocations(TorchDispatchMode):
     """Follows every storage from its first appearance until it is freed."""
 
-    def __init__(self, result: Trace, weights: list[Tensor]) -> None:
+    def __init__(self, seen: _Seen, weights: list[Tensor]) -> None:
         super().__init__()
-        self._result = result
+        self._seen = seen
         self._weights = {_key(weight): weight.untyped_storage() for weight in weights}
         self._live: dict[int, int] = {}
         self._bytes = 0
@@ -105,14 +108,20 @@ class _Allocations(TorchDispatchMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         out = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor):
-                self._follow(tensor)
-        self._count_flops(func, args, kwargs or {}, out)
-        plain, packed = self._workspace(func, args)
-        result = self._result
-        result.peak_bytes = max(result.peak_bytes, self._bytes + plain)
-        result.packed_peak_bytes = max(result.packed_peak_bytes, self._bytes + packed)
+        leaves = [leaf for leaf in tree_leaves(out) if isinstance(leaf, Tensor)]
+        for tensor in leaves:
+            self._follow(tensor)
+        packet = func._overloadpacket
+        if packet in flop_registry:
+            flops = int(flop_registry[packet](*args, **(kwargs or {}), out_val=out))
+            if packet is _CONVOLUTION:
+                self._seen.convolution_flops += flops
+            else:
+                self._seen.linear_flops += flops
+        copies, made = self._workspace(packet, args, leaves)
+        moments = self._seen.moments
+        live = self._bytes + copies
+        moments[made] = max(moments.get(made, 0), live)
         return out
 
     def _follow(self, tensor: Tensor) -> None:
@@ -127,30 +136,30 @@ class _Allocations(TorchDispatchMode):
     def _forget(self, key: int) -> None:
         self._bytes -= self._live.pop(key, 0)
 
-    def _count_flops(
-        self, func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], out: Any
-    ) -> None:
-        packet = func._overloadpacket
-        if packet not in flop_registry:
-            return
-        flops = int(flop_registry[packet](*args, **kwargs, out_val=out))
-        if packet in _CONVOLUTIONS:
-            self._result.convolution_flops += flops
-        else:
-            self._result.linear_flops += flops
+    def _workspace(self, packet: Any, args: tuple[Any, ...], out: list[Tensor]) -> tuple[int, int]:
+        """Bytes that an operation takes for itself: (copies of activations, weights made).
 
-    def _workspace(self, func: Any, args: tuple[Any, ...]) -> tuple[int, int]:
-        """Bytes an operation takes for itself: (weights at hand, weights packed).
-
-        A convolution reorders its weight for the processor; a packed weight is dequantised first.
+        A packed weight is dequantised. A convolution reorders its weight for the processor, and
+        where it is not channels_last, its input and output, too.
         """
         tensors = [arg for arg in args if isinstance(arg, Tensor)]
-        weight = sum(t.nbytes for t in tensors if _key(t) in self._weights and t.dim() >= 2)
-        if func._overloadpacket in _CONVOLUTIONS:
-            reordered = args[1].nbytes
-            return reordered, reordered + weight
-        return 0, weight
+        made = sum(t.nbytes for t in tensors if _key(t) in self._weights and t.dim() >= 2)
+        if packet is not _CONVOLUTION:
+            return 0, made
+        x, weight = tensors[:2]
+        if weight.is_contiguous(memory_format=torch.channels_last):
+            return 0, 2 * made
+        return x.nbytes + sum(t.nbytes for t in out), 2 * made
+
+
+def _outermost(moments: Mapping[int, int]) -> tuple[tuple[int, int], ...]:
+    """(live, made) of those moments that no other exceeds in both."""
+    kept: list[tuple[int, int]] = []
+    for made in sorted(moments, reverse=True):
+        if not kept or moments[made] > kept[-1][0]:
+            kept.append((moments[made], made))
+    return tuple(kept)
 
 
 def _key(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)

@@ -8,6 +8,7 @@ but for rounding. What is saved are the temporaries: normalised and activated co
 inputs, workspaces. They are as small as a stripe.
 """
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
 from nvfp4_ddim_optimizer.nn import weight_like
 
-__all__ = ["STRIPE_BYTES", "can_decode_in_stripes", "decode_in_stripes"]
+__all__ = ["STRIPE_BYTES", "can_decode_in_stripes", "decode_in_stripes", "held_bytes_per_pixel"]
 
 STRIPE_BYTES = 16 * 2**20
 """How large a stripe of a layer's input or output gets, whichever is larger."""
@@ -60,6 +61,29 @@ def decode_in_stripes(vae: Any, latents: Tensor, stripe_bytes: int = STRIPE_BYTE
     """
     pictures = [_decode_one(vae, latent[None], stripe_bytes) for latent in latents]
     return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
+
+
+def held_bytes_per_pixel(vae: Any, number_bytes: int = 4) -> int:
+    """What `decode_in_stripes` holds at once, stripes and weights left out.
+
+    Args:
+        vae: An autoencoder of which `can_decode_in_stripes` is true.
+        number_bytes: Bytes of a number that is computed with.
+
+    Returns:
+        Bytes for each pixel of a picture, rounded up.
+    """
+    decoder = vae.decoder
+    area = 1 / 4 ** sum(len(block.upsamplers or ()) for block in decoder.up_blocks)
+    held = []
+    for block in (decoder.mid_block, *decoder.up_blocks):
+        for resnet in block.resnets:
+            output = 0 if resnet.conv_shortcut is None else resnet.out_channels
+            held.append(area * (resnet.in_channels + resnet.out_channels + output))
+        for upsampler in getattr(block, "upsamplers", None) or ():
+            held.append(area * (upsampler.channels + 4 * upsampler.out_channels))
+            area *= 4
+    return math.ceil(max(held) * number_bytes)
 
 
 def _decode_one(vae: Any, z: Tensor, stripe_bytes: int) -> Tensor:
@@ -143,9 +167,7 @@ def _pointwise(x: Tensor, conv: nn.Conv2d, stripe_bytes: int) -> Tensor:
     return out
 
 
-def _group_norm_factors(
-    x: Tensor, norm: nn.GroupNorm, stripe_bytes: int
-) -> tuple[Tensor, Tensor]:
+def _group_norm_factors(x: Tensor, norm: nn.GroupNorm, stripe_bytes: int) -> tuple[Tensor, Tensor]:
     """scale, shift [1, C, 1, 1] with norm(x) = scale x + shift.
 
     Mean and variance of the stripes are merged pairwise, which loses no digits where a mean is
