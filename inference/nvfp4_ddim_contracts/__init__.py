@@ -13,11 +13,13 @@ from .generation import (
     Timings,
 )
 from .jobs import Job, JobImage, JobPage, JobProgress, JobState
-from .manifest import ArtifactFile, LayerEntry, Manifest, ScaleSearch, WeightStorage
+from .manifest import ArtifactFile, LayerEntry, Manifest, WeightStorage
 from .problems import FieldError, Problem, ProblemType
+from .quantization import DataFree, Quantization, RateDistortion, ScaleSearch
 
 __all__ = [
     "ArtifactFile",
+    "DataFree",
     "FieldError",
     "GeneratedImage",
     "GenerationRequest",
@@ -34,6 +36,8 @@ __all__ = [
     "Problem",
     "ProblemType",
     "Provenance",
+    "Quantization",
+    "RateDistortion",
     "ScaleSearch",
     "Timings",
     "WeightStorage",

@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints
 
 from ._base import Contract
 from .generation import ModelName
+from .quantization import Quantization
 
 __all__ = [
     "FORMAT_VERSION",
@@ -20,7 +21,6 @@ __all__ = [
     "LayerEncoding",
     "LayerEntry",
     "Manifest",
-    "ScaleSearch",
     "WeightStorage",
 ]
 
@@ -34,14 +34,6 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 RelativePath = Annotated[
     str, StringConstraints(pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$", max_length=512)
 ]
-
-
-class ScaleSearch(StrEnum):
-    """How the block scales were chosen: amax/6, the better of amax/6 and amax/4, or all E4M3."""
-
-    ABSMAX = "absmax"
-    FOUR_OVER_SIX = "four-over-six"
-    SWEEP = "sweep"
 
 
 class WeightStorage(StrEnum):
@@ -90,7 +82,7 @@ class Manifest(Contract):
     artifact_bytes: int = Field(ge=0, description="Sum of the sizes of all files listed.")
     license: str = Field(description="SPDX expression or the original's licence text's name.")
     attribution: str = ""
-    scale_search: ScaleSearch
+    quantization: Quantization
     storage: WeightStorage = Field(
         WeightStorage.PLAIN, description="How the components' weights are stored."
     )

@@ -8,6 +8,7 @@ NVFP4Error
 │   ├── ArtifactVersionError     of a format that this library does not read
 │   └── ArtifactFormatError      not one of ours: another tool's layout, or nonsense
 ├── ModelNotSupportedError       the diffusion model has a part this library can't run
+├── BudgetExceededError          the artifact came out larger than it may be
 ├── HardwareError                the device asked for is not there or can't do it
 │   └── InsufficientMemoryError  the work would take more memory than there is
 └── GenerationCancelled          the caller asked to stop between two steps
@@ -19,6 +20,7 @@ __all__ = [
     "ArtifactFormatError",
     "ArtifactNotFoundError",
     "ArtifactVersionError",
+    "BudgetExceededError",
     "GenerationCancelled",
     "HardwareError",
     "InsufficientMemoryError",
@@ -58,6 +60,18 @@ class ArtifactFormatError(ArtifactError):
 
 class ModelNotSupportedError(NVFP4Error):
     """The diffusion model has a part that this library can't run."""
+
+
+class BudgetExceededError(NVFP4Error):
+    """The artifact came out larger than it may be; it was not written.
+
+    Attributes:
+        artifact_bytes: What it would have taken.
+    """
+
+    def __init__(self, message: str, artifact_bytes: int) -> None:
+        super().__init__(message)
+        self.artifact_bytes = artifact_bytes
 
 
 class HardwareError(NVFP4Error):

@@ -8,20 +8,20 @@ from typing import Any
 
 import torch
 
-from nvfp4_ddim_contracts import ScaleSearch
+from nvfp4_ddim_contracts import DataFree, ScaleSearch
 from nvfp4_ddim_optimizer.artifacts import default_cache_directory, load_artifact
 from nvfp4_ddim_optimizer.footprint import Footprint
 from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
 from nvfp4_ddim_optimizer.nn import Residency, set_residency
+from nvfp4_ddim_optimizer.nvfp4 import DataFreeQuantizer
 from nvfp4_ddim_optimizer.planning import measure_footprint
 from nvfp4_ddim_optimizer.sources import (
     ModelKind,
     ModelSource,
-    load_diffusers,
     locate_model,
     parameter_digest,
-    quantize_pipeline,
 )
+from nvfp4_ddim_optimizer.streaming import open_model
 from nvfp4_ddim_optimizer.tasks import TextConditioner, TextToImageModel
 from nvfp4_ddim_optimizer.tasks.stripes import can_decode_in_stripes
 
@@ -127,9 +127,10 @@ def _load_artifact(directory: Path, plan: ExecutionPlan, *, verify: bool) -> _We
 
 
 def _quantise_on_the_fly(source: ModelSource, search: ScaleSearch, plan: ExecutionPlan) -> _Weights:
-    pipeline = load_diffusers(source)
+    model = open_model(source)
+    pipeline = model.pipeline
     TextToImageModel.from_diffusers(pipeline)  # refuse it before the work, not after
-    quantize_pipeline(pipeline, search)
+    model.quantize(DataFreeQuantizer(DataFree(scale_search=search)))
     pipeline.to(_TORCH_DTYPES[plan.compute_dtype])
     if not plan.offload:
         pipeline.to(plan.device)

@@ -1,10 +1,13 @@
 """What the three presets set.
 
-| preset   | steps | block scales of a model quantised on the fly             |
-| -------- | ----- | -------------------------------------------------------- |
-| fast     | 10    | four-over-six: two candidates a block, seconds to load   |
-| balanced | 20    | sweep: all E4M3 scales, about 0.6 dB better, minutes     |
-| quality  | 50    | sweep                                                    |
+| preset   | steps | scales of a model quantised on the fly      | scales, codes of an artifact |
+| -------- | ----- | ------------------------------------------- | ---------------------------- |
+| fast     | 10    | four-over-six: two candidates a block       | the same                     |
+| balanced | 20    | sweep: all E4M3 scales, about 0.6 dB better | rate-distortion, 3.9 bits    |
+| quality  | 50    | sweep                                       | rate-distortion, 4.0 bits    |
+
+In memory every weight takes 4.5 bits, however it was chosen: only an artifact, which is stored
+and sent around, has something from trading error for entropy-coded size.
 
 All of them visit timesteps in the spacing of the model's own scheduler config: the spacing is
 part of how the model was trained (zero terminal SNR needs "trailing"), not a trade of time for
@@ -13,7 +16,13 @@ quality. Artifacts carry their scales with them, so only the steps differ there.
 
 from dataclasses import dataclass
 
-from nvfp4_ddim_contracts import Preset, ScaleSearch
+from nvfp4_ddim_contracts import (
+    DataFree,
+    Preset,
+    Quantization,
+    RateDistortion,
+    ScaleSearch,
+)
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
@@ -28,12 +37,14 @@ class PresetConfig:
         name: Its name.
         num_inference_steps: DDIM steps where the caller gives no number.
         scale_search: How block scales are chosen for a model that is quantised on the fly.
+        quantization: How an artifact's weights are quantised.
         shortcuts: Operations left out at `num_inference_steps` steps.
     """
 
     name: Preset
     num_inference_steps: int
     scale_search: ScaleSearch
+    quantization: Quantization
     shortcuts: Shortcuts
 
     def resolve_shortcuts(
@@ -70,11 +81,18 @@ _SHORTCUTS = {
     Preset.QUALITY: Shortcuts(),
 }
 
+_QUANTIZATION: dict[Preset, Quantization] = {
+    Preset.FAST: DataFree(scale_search=ScaleSearch.FOUR_OVER_SIX),
+    Preset.BALANCED: RateDistortion(rate_weight=0.007),
+    Preset.QUALITY: RateDistortion(rate_weight=0.005),
+}
+
 PRESETS = {
     preset: PresetConfig(
         name=preset,
         num_inference_steps=preset.steps,
         scale_search=(ScaleSearch.FOUR_OVER_SIX if preset is Preset.FAST else ScaleSearch.SWEEP),
+        quantization=_QUANTIZATION[preset],
         shortcuts=_SHORTCUTS[preset],
     )
     for preset in Preset

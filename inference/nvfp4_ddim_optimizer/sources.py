@@ -4,7 +4,10 @@ Weights are read from safetensors only, and no code of a model repository is eve
 """
 
 import hashlib
+import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any
 
 import torch
 
-from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
+from nvfp4_ddim_contracts import LayerEntry
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from nvfp4_ddim_optimizer.errors import (
     ArtifactNotFoundError,
@@ -20,22 +23,27 @@ from nvfp4_ddim_optimizer.errors import (
     ModelNotSupportedError,
 )
 from nvfp4_ddim_optimizer.nn import LayerCallback, LayerPolicy, plan_layers, quantize_module
+from nvfp4_ddim_optimizer.nvfp4 import Quantizer
 
 __all__ = [
+    "QUANTIZED_COMPONENTS",
     "ModelKind",
     "ModelSource",
     "bundled_models",
     "count_layers",
     "load_diffusers",
+    "local_directory",
     "locate_full_precision",
     "locate_model",
     "parameter_bytes",
     "parameter_digest",
     "quantize_pipeline",
+    "read_model_index",
 ]
 
-# What text-to-image runs; the policy decides layer by layer.
-_COMPONENTS = ("text_encoder", "unet", "vae")
+QUANTIZED_COMPONENTS = ("text_encoder", "unet", "vae")
+"""What text-to-image runs; the policy decides layer by layer."""
+
 # Parts of published pipelines that text-to-image does not run.
 _UNUSED_COMPONENTS = ("safety_checker", "feature_extractor", "image_encoder")
 _DIFFUSERS_INDEX = "model_index.json"
@@ -132,11 +140,47 @@ def locate_full_precision(model: str | Path) -> ModelSource:
     return source
 
 
-def load_diffusers(source: ModelSource) -> Any:
+def local_directory(source: ModelSource) -> Path:
+    """The directory of a full-precision model: its own, or the snapshot in the hub's cache.
+
+    Args:
+        source: A diffusers directory or hub id. What the cache lacks is downloaded.
+
+    Raises:
+        ModelNotSupportedError: The hub can't be reached or has no such model in safetensors.
+    """
+    if source.kind is not ModelKind.HUB:
+        return Path(source.location)
+    from diffusers import DiffusionPipeline
+
+    with _explained(source.location):
+        return Path(
+            DiffusionPipeline.download(
+                source.location, use_safetensors=True, trust_remote_code=False
+            )
+        )
+
+
+def read_model_index(directory: Path) -> dict[str, Any]:
+    """What a diffusers directory says that its pipeline consists of.
+
+    Raises:
+        ModelNotSupportedError: It is no JSON object.
+    """
+    path = directory / _DIFFUSERS_INDEX
+    with _explained(str(directory)):
+        index = json.loads(path.read_bytes())
+        if not isinstance(index, dict):
+            raise TypeError(f"{path} holds no JSON object")
+        return index
+
+
+def load_diffusers(source: ModelSource, **components: torch.nn.Module) -> Any:
     """Load a full-precision diffusers pipeline in float32, less what text-to-image does not run.
 
     Args:
         source: A diffusers directory or hub id.
+        **components: Parts that are there already, and are taken over as they are.
 
     Returns:
         `diffusers.DiffusionPipeline`.
@@ -148,7 +192,7 @@ def load_diffusers(source: ModelSource) -> Any:
     # Imported here: artifacts don't need it, and it takes a second.
     from diffusers import DiffusionPipeline
 
-    try:
+    with _explained(source.location):
         index = DiffusionPipeline.load_config(source.location)
         absent = {name: None for name in _UNUSED_COMPONENTS if name in index}
         if "requires_safety_checker" in index:
@@ -159,11 +203,18 @@ def load_diffusers(source: ModelSource) -> Any:
             use_safetensors=True,
             trust_remote_code=False,
             **absent,
+            **components,
         )
+
+
+@contextmanager
+def _explained(location: str) -> Iterator[None]:
+    """Errors of diffusers and of the hub as one of ours."""
+    try:
+        yield
     except (OSError, ValueError, TypeError, AttributeError, ImportError) as error:
         raise ModelNotSupportedError(
-            f"could not load {source.location!r} as a diffusers model with safetensors weights: "
-            f"{error}"
+            f"could not load {location!r} as a diffusers model with safetensors weights: {error}"
         ) from error
 
 
@@ -172,14 +223,14 @@ def count_layers(pipeline: Any, policy: LayerPolicy | None = None) -> int:
     policy = policy or LayerPolicy()
     return sum(
         planned.keep_reason is None
-        for component in _COMPONENTS
+        for component in QUANTIZED_COMPONENTS
         for planned in plan_layers(getattr(pipeline, component), component, policy)
     )
 
 
 def quantize_pipeline(
     pipeline: Any,
-    search: ScaleSearch,
+    quantizer: Quantizer,
     *,
     policy: LayerPolicy | None = None,
     on_layer: LayerCallback | None = None,
@@ -188,7 +239,7 @@ def quantize_pipeline(
 
     Args:
         pipeline: `diffusers.DiffusionPipeline`.
-        search: How block scales are chosen.
+        quantizer: How weights are quantised.
         policy: Which layers stay as they are.
         on_layer: Called after each layer.
 
@@ -200,9 +251,9 @@ def quantize_pipeline(
     """
     policy = policy or LayerPolicy()
     layers: list[LayerEntry] = []
-    for component in _COMPONENTS:
+    for component in QUANTIZED_COMPONENTS:
         module = getattr(pipeline, component)
-        layers += quantize_module(module, component, policy, search, on_layer)
+        layers += quantize_module(module, component, policy, quantizer, on_layer)
     return layers
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from nvfp4_ddim_contracts import ArtifactFile, Manifest, ScaleSearch
+from nvfp4_ddim_contracts import ArtifactFile, DataFree, Manifest, ScaleSearch
 
 __all__ = [
     "IMAGE_URI",
@@ -85,7 +85,7 @@ def write_artifact(directory: Path, name: str = "emoji-64") -> Path:
         original_bytes=len(weights),
         artifact_bytes=len(weights),
         license="CC-BY-4.0",
-        scale_search=ScaleSearch.ABSMAX,
+        quantization=DataFree(scale_search=ScaleSearch.ABSMAX),
         native_height=64,
         native_width=64,
         layers=(),

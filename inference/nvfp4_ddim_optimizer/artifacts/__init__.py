@@ -10,7 +10,7 @@ safetensors' F4, which most readers do not know. Everything else is bfloat16.
 
 from .cache import default_cache_directory
 from .load import LoadedArtifact, load_artifact
-from .save import save_artifact
+from .save import check_destination, save_artifact
 from .verify import FileCallback, artifact_sha256, read_manifest, verify_artifact
 from .writer import WeightsWriter
 
@@ -19,6 +19,7 @@ __all__ = [
     "LoadedArtifact",
     "WeightsWriter",
     "artifact_sha256",
+    "check_destination",
     "default_cache_directory",
     "load_artifact",
     "read_manifest",

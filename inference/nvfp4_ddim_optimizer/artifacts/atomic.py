@@ -9,7 +9,7 @@ from pathlib import Path
 
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
-__all__ = ["fsync_tree", "new_directory"]
+__all__ = ["check_target", "fsync_tree", "new_directory"]
 
 
 @contextmanager
@@ -30,13 +30,7 @@ def new_directory(
         InvalidInputError: The target exists and `overwrite` is false, or it may not be replaced.
     """
     target = target.absolute()
-    if target.exists():
-        if not overwrite:
-            raise InvalidInputError(f"{target} exists; pass overwrite=True to replace it")
-        if not may_replace(target):
-            raise InvalidInputError(
-                f"{target} exists and is no artifact; it will not be overwritten"
-            )
+    check_target(target, may_replace=may_replace, overwrite=overwrite)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
     temporary.mkdir()
@@ -47,6 +41,20 @@ def new_directory(
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+
+
+def check_target(target: Path, *, may_replace: Callable[[Path], bool], overwrite: bool) -> None:
+    """What `new_directory` checks before it begins.
+
+    Raises:
+        InvalidInputError: The target exists and `overwrite` is false, or it may not be replaced.
+    """
+    if not target.exists():
+        return
+    if not overwrite:
+        raise InvalidInputError(f"{target} exists; pass overwrite=True to replace it")
+    if not may_replace(target):
+        raise InvalidInputError(f"{target} exists and is no artifact; it will not be overwritten")
 
 
 def fsync_tree(directory: Path) -> None:

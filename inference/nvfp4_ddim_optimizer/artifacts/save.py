@@ -16,13 +16,17 @@ from nvfp4_ddim_contracts import (
     ArtifactFile,
     LayerEntry,
     Manifest,
-    ScaleSearch,
+    Quantization,
     WeightStorage,
 )
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
-from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError
+from nvfp4_ddim_optimizer.errors import (
+    BudgetExceededError,
+    InvalidInputError,
+    ModelNotSupportedError,
+)
 
-from .atomic import fsync_tree, new_directory
+from .atomic import check_target, fsync_tree, new_directory
 from .layout import (
     CONFIG_NAME,
     MODEL_INDEX_NAME,
@@ -35,7 +39,7 @@ from .layout import (
 from .verify import file_sha256
 from .weights import parameter_count, save_weights
 
-__all__ = ["save_artifact"]
+__all__ = ["check_destination", "save_artifact"]
 
 _LOGGER = logging.getLogger(__name__)
 _DISTRIBUTION = "nvfp4-ddim-optimizer"
@@ -56,12 +60,13 @@ def save_artifact(
     original_model: str,
     license: str,  # noqa: A002 - the manifest's word
     attribution: str = "",
-    scale_search: ScaleSearch,
+    quantization: Quantization,
     storage: WeightStorage = WeightStorage.DENSE,
     default_guidance_scale: float = 7.5,
     native_height: int,
     native_width: int,
     created_at: datetime | None = None,
+    max_bytes: int | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """Write a quantised pipeline as an artifact. It appears complete or not at all.
@@ -78,18 +83,20 @@ def save_artifact(
         original_model: Name or hub id of what was quantised.
         license: SPDX expression, or the name of the original's licence.
         attribution: Whom to credit, and for what.
-        scale_search: How block scales were chosen.
+        quantization: How the layers were quantised.
         storage: Whether weights are losslessly compressed, or lie there ready to be mapped.
         default_guidance_scale: Classifier-free guidance where a request names none.
         native_height: Pixels that the model was trained for.
         native_width: Pixels that the model was trained for.
         created_at: Time for the manifest, with a time zone; now when absent.
+        max_bytes: What all files but the manifest may take together.
         overwrite: Replace an artifact that is there already.
 
     Returns:
         The manifest, as written.
 
     Raises:
+        BudgetExceededError: The files take more than `max_bytes`; nothing was written.
         InvalidInputError: The directory exists, or an argument does not fit the manifest.
         ModelNotSupportedError: The pipeline has a component that could not be loaded again.
     """
@@ -101,6 +108,7 @@ def save_artifact(
         for component, part in parts.items():
             _save_component(part, root / component, storage)
         files = _list_files(root)
+        _check_size(files, max_bytes)
         try:
             manifest = Manifest(
                 name=name,
@@ -112,7 +120,7 @@ def save_artifact(
                 artifact_bytes=sum(file.bytes for file in files),
                 license=license,
                 attribution=attribution,
-                scale_search=scale_search,
+                quantization=quantization,
                 storage=storage,
                 default_guidance_scale=default_guidance_scale,
                 native_height=native_height,
@@ -125,6 +133,15 @@ def save_artifact(
         fsync_tree(root)  # a manifest on the disk vouches for files that are there too
         (root / MANIFEST_NAME).write_text(manifest.model_dump_json(indent=1) + "\n", "utf-8")
     return manifest
+
+
+def check_destination(directory: str | Path, *, overwrite: bool) -> None:
+    """Find out before long work whether `save_artifact` may write there.
+
+    Raises:
+        InvalidInputError: The directory exists and may not be replaced.
+    """
+    check_target(Path(directory), may_replace=_is_artifact_or_empty, overwrite=overwrite)
 
 
 def _supported_components(pipeline: Any) -> dict[str, Any]:
@@ -210,6 +227,12 @@ def _list_files(root: Path) -> tuple[ArtifactFile, ...]:
         for path in sorted(root.rglob("*"))
         if path.is_file()
     )
+
+
+def _check_size(files: Sequence[ArtifactFile], max_bytes: int | None) -> None:
+    size = sum(file.bytes for file in files)
+    if max_bytes is not None and size > max_bytes:
+        raise BudgetExceededError(f"the artifact takes {size} bytes, not {max_bytes}", size)
 
 
 def _is_artifact_or_empty(directory: Path) -> bool:

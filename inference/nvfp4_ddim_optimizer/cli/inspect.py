@@ -1,18 +1,18 @@
 """`nvfp4-ddim inspect`: what became, or would become, of every layer of a model."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
-from itertools import count
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from pydantic import BaseModel
 
-from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
+from nvfp4_ddim_contracts import DataFree, LayerEntry, Quantization, ScaleSearch
 
 from .layers import format_bytes, layer_table, plot_layers, summarise
-from .runtime import out, progress_bar, waiting
+from .runtime import out, waiting, weights_progress
 
 __all__ = ["inspect"]
 
@@ -27,7 +27,7 @@ class InspectReport(BaseModel):
     attribution: str | None
     original_bytes: int
     artifact_bytes: int | None
-    scale_search: ScaleSearch
+    quantization: Quantization
     components: list[dict[str, object]]
     layers: list[LayerEntry]
 
@@ -69,7 +69,7 @@ def inspect(
     else:
         report = _try_out(model, search)
     if plot is not None:
-        plot_layers(report.layers, plot, f"{report.model} in NVFP4 ({report.scale_search})")
+        plot_layers(report.layers, plot, f"{report.model} in NVFP4 ({report.quantization})")
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
         return
@@ -90,30 +90,30 @@ def _read_artifact(directory: Path) -> InspectReport:
         attribution=manifest.attribution,
         original_bytes=manifest.original_bytes,
         artifact_bytes=manifest.artifact_bytes,
-        scale_search=manifest.scale_search,
+        quantization=manifest.quantization,
         components=_components(manifest.layers),
         layers=list(manifest.layers),
     )
 
 
 def _try_out(model: str, search: ScaleSearch) -> InspectReport:
-    from nvfp4_ddim_optimizer.sources import (
-        count_layers,
-        load_diffusers,
-        locate_model,
-        parameter_bytes,
-        quantize_pipeline,
-    )
+    from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
+    from nvfp4_ddim_optimizer.sources import locate_model, parameter_bytes
+    from nvfp4_ddim_optimizer.streaming import open_model
     from nvfp4_ddim_optimizer.tasks import TextToImageModel
 
     source = locate_model(model)
-    with waiting(f"Loading {source.name}"):
-        pipeline = load_diffusers(source)
-    TextToImageModel.from_diffusers(pipeline)
-    original_bytes = parameter_bytes(pipeline)
-    finished = count(1)
-    with progress_bar("Quantising", count_layers(pipeline)) as advance:
-        layers = quantize_pipeline(pipeline, search, on_layer=lambda _: advance(next(finished)))
+    record = DataFree(scale_search=search)
+    with waiting(f"Reading {source.name}"):
+        streamed = open_model(source)
+    TextToImageModel.from_diffusers(streamed.pipeline)
+    original_bytes = parameter_bytes(streamed.pipeline)
+    with weights_progress() as progress:
+        progress.begin("Quantising", streamed.weight_count)
+        layers = streamed.quantize(
+            quantizer_for(record),
+            on_layer=lambda entry: progress.advance(math.prod(entry.shape)),
+        )
     return InspectReport(
         model=source.name,
         is_artifact=False,
@@ -122,7 +122,7 @@ def _try_out(model: str, search: ScaleSearch) -> InspectReport:
         attribution=None,
         original_bytes=original_bytes,
         artifact_bytes=None,
-        scale_search=search,
+        quantization=record,
         components=_components(layers),
         layers=layers,
     )
@@ -145,7 +145,7 @@ def _show(report: InspectReport, *, every_layer: bool) -> None:
     out.print(
         f"\n[bold]{report.model}[/]  {report.artifact_sha256}\n"
         f"{original} in float32 → {format_bytes(report.artifact_bytes)}, {ratio:.1f} times "
-        f"smaller  scales: {report.scale_search}  licence: {report.license}\n{report.attribution}",
+        f"smaller  {report.quantization}  licence: {report.license}\n{report.attribution}",
         highlight=False,
         soft_wrap=True,
     )

@@ -19,6 +19,9 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -36,11 +39,13 @@ from nvfp4_ddim_optimizer.process import tune_process
 __all__ = [
     "ErrorReportingGroup",
     "ExitCode",
+    "WeightsProgress",
     "err",
     "out",
     "prepare_process",
     "progress_bar",
     "waiting",
+    "weights_progress",
 ]
 
 out = Console()
@@ -120,6 +125,40 @@ def progress_bar(description: str, total: int | None) -> Iterator[Callable[[int]
     with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(description, total=total)
         yield lambda finished: bar.update(task, completed=finished)
+
+
+class WeightsProgress:
+    """A bar that counts weights, for work in several parts; see `streaming.Progress`."""
+
+    def __init__(self, bar: Progress) -> None:
+        self._bar = bar
+        self._task: TaskID | None = None
+
+    def begin(self, what: str, total: int | None) -> None:
+        """Another part of the work begins."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(what, total=total)
+
+    def advance(self, weights: int) -> None:
+        """So many weights more are done."""
+        if self._task is not None:
+            self._bar.advance(self._task, weights)
+
+
+@contextmanager
+def weights_progress() -> Iterator[WeightsProgress]:
+    """A bar on stderr with the time that is left, for work whose size is a number of weights."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=err, transient=True, disable=not sys.stderr.isatty()) as bar:
+        yield WeightsProgress(bar)
 
 
 @contextmanager

@@ -20,6 +20,24 @@ __all__ = ["Library", "library", "library_path", "select_instruction_set"]
 _FOLDER = Path(__file__).parent
 _STEM = "_kernels"
 _POINTER, _INT64, _INT32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+
+
+class _Search(ctypes.Structure):
+    """`Nvfp4Search` in csrc/api.h."""
+
+    _fields_ = (
+        ("blocks", _POINTER),
+        ("importance", _POINTER),
+        ("bases", _POINTER),
+        ("tables", _POINTER),
+        ("count", _INT64),
+        ("first_step", _INT32),
+        ("steps", _INT32),
+        ("codes", _POINTER),
+        ("scales", _POINTER),
+    )
+
+
 _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "nvfp4_instruction_sets": (ctypes.c_char_p, []),
     "nvfp4_instruction_set": (ctypes.c_char_p, []),
@@ -29,6 +47,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
         None,
         [_POINTER, _POINTER, _POINTER, _INT64, _INT32, _POINTER, _INT32],
     ),
+    "nvfp4_search_blocks": (None, [ctypes.POINTER(_Search), _INT32]),
 }
 _FORMATS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 
@@ -83,6 +102,34 @@ class Library:
             out.data_ptr(),
             torch.get_num_threads(),
         )
+
+    def search_blocks(
+        self,
+        blocks: Tensor,
+        bases: Tensor,
+        importance: Tensor | None,
+        tables: Tensor,
+        steps: range,
+    ) -> tuple[Tensor, Tensor]:
+        """See `nvfp4.block_search.search_reference`: contiguous tensors of the CPU, and the
+        tables' rows in one tensor.
+        """
+        count = blocks.shape[0]
+        codes = torch.empty((count, 8), dtype=torch.uint8)
+        scales = torch.empty(count, dtype=torch.uint8)
+        search = _Search(
+            blocks.data_ptr(),
+            None if importance is None else importance.data_ptr(),
+            bases.data_ptr(),
+            tables.data_ptr(),
+            count,
+            steps.start,
+            len(steps),
+            codes.data_ptr(),
+            scales.data_ptr(),
+        )
+        self._functions.nvfp4_search_blocks(search, torch.get_num_threads())
+        return codes, scales
 
 
 def library_path() -> Path | None:

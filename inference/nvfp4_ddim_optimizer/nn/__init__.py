@@ -1,13 +1,21 @@
 """Layers whose weights stay in NVFP4, and putting them into a model.
 
-float model --quantize_module(policy)--> the same model with NVFP4 layers + a report per layer
+float model --quantize_module(policy, quantizer)--> the same with NVFP4 layers + a report per layer
 """
 
 from .layers import NVFP4Conv2d, NVFP4Layer, NVFP4Linear, Residency, set_residency
 from .mapped import mapped_bytes, release_pages
 from .policy import KeepRule, LayerPolicy
 from .stored import compute_as_stored, weight_like
-from .swap import LayerCallback, PlannedLayer, plan_layers, quantize_module, replace_with_empty
+from .swap import (
+    LayerCallback,
+    PlannedLayer,
+    install,
+    plan_layers,
+    quantize_layer,
+    quantize_module,
+    replace_with_empty,
+)
 
 __all__ = [
     "KeepRule",
@@ -19,8 +27,10 @@ __all__ = [
     "PlannedLayer",
     "Residency",
     "compute_as_stored",
+    "install",
     "mapped_bytes",
     "plan_layers",
+    "quantize_layer",
     "quantize_module",
     "release_pages",
     "replace_with_empty",

@@ -82,22 +82,20 @@ class NVFP4Layer(nn.Module):
         """The packed weight, sharing this layer's memory."""
         return QuantizedTensor(self.weight, self.weight_scale, self.weight_scale_2, self.shape)
 
-    def load_float(self, weight: Tensor, bias: Tensor | None, search: ScaleSearch) -> None:
-        """Quantise `weight` into this layer; the bias is taken over as it is.
+    def load(self, quantized: QuantizedTensor, bias: Tensor | None) -> None:
+        """Take a quantised weight over, sharing its memory, and a copy of a bias as it is.
 
         Args:
-            weight: Of `self.shape`, floating.
-            bias: [out] or None.
-            search: How block scales are chosen.
+            quantized: Of this layer's shape.
+            bias: [out] or None; a bias on the meta device is one that is still to be filled in.
 
         Raises:
-            InvalidInputError: The weight's shape is not this layer's, or it can't be quantised.
+            InvalidInputError: The weight's shape is not this layer's.
         """
-        if tuple(weight.shape) != self.shape:
+        if quantized.shape != self.shape:
             raise InvalidInputError(
-                f"a weight of shape {tuple(weight.shape)} does not fit a layer of {self.shape}"
+                f"a weight of shape {quantized.shape} does not fit a layer of {self.shape}"
             )
-        quantized = quantize(weight, search)
         self.weight = quantized.codes
         self.weight_scale = quantized.scales
         self.weight_scale_2 = quantized.global_scale
@@ -173,7 +171,7 @@ class NVFP4Linear(NVFP4Layer):
             InvalidInputError: The weight is not finite.
         """
         quantized = cls.empty_like(layer)
-        quantized.load_float(layer.weight, layer.bias, search)
+        quantized.load(quantize(layer.weight, search), layer.bias)
         return quantized
 
     def forward(self, x: Tensor) -> Tensor:
@@ -252,7 +250,7 @@ class NVFP4Conv2d(NVFP4Layer):
                 than zeros.
         """
         quantized = cls.empty_like(layer)
-        quantized.load_float(layer.weight, layer.bias, search)
+        quantized.load(quantize(layer.weight, search), layer.bias)
         return quantized
 
     def forward(self, x: Tensor) -> Tensor:

@@ -5,11 +5,16 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
+from nvfp4_ddim_contracts import DataFree, LayerEntry, ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
-from nvfp4_ddim_optimizer.nvfp4 import dequantize
+from nvfp4_ddim_optimizer.nvfp4 import (
+    DataFreeQuantizer,
+    QuantizedTensor,
+    Quantizer,
+    dequantize,
+)
 
 from .layers import NVFP4Conv2d, NVFP4Layer, NVFP4Linear
 from .policy import LayerPolicy
@@ -18,13 +23,19 @@ __all__ = [
     "MAX_SQNR_DB",
     "LayerCallback",
     "PlannedLayer",
+    "install",
     "plan_layers",
+    "quantize_layer",
     "quantize_module",
     "replace_with_empty",
 ]
 
 MAX_SQNR_DB = 200.0
 """Reported where nothing was lost at all (JSON has no infinity)."""
+
+# These classes alone, not what derives from them: see `plan_layers`.
+_QUANTIZABLE = (nn.Linear, nn.Conv2d)
+_DEFAULT_QUANTIZER = DataFreeQuantizer(DataFree(scale_search=ScaleSearch.FOUR_OVER_SIX))
 
 LayerCallback = Callable[[LayerEntry], None]
 """Called after every layer; `plan_layers` tells beforehand how many there will be."""
@@ -62,7 +73,7 @@ def plan_layers(module: nn.Module, component: str, policy: LayerPolicy) -> list[
     return [
         PlannedLayer(name, layer, policy.reason_to_keep(component, name, layer))
         for name, layer in module.named_modules()
-        if type(layer) in (nn.Linear, nn.Conv2d)
+        if type(layer) in _QUANTIZABLE
     ]
 
 
@@ -71,7 +82,7 @@ def quantize_module(
     module: nn.Module,
     component: str,
     policy: LayerPolicy,
-    search: ScaleSearch = ScaleSearch.FOUR_OVER_SIX,
+    quantizer: Quantizer = _DEFAULT_QUANTIZER,
     on_layer: LayerCallback | None = None,
 ) -> list[LayerEntry]:
     """Quantise a model in place, layer by layer, so that no second copy of it is needed.
@@ -80,7 +91,7 @@ def quantize_module(
         module: The component, such as a UNet or a CLIP text model.
         component: Its name in the pipeline.
         policy: What stays as it is.
-        search: How block scales are chosen.
+        quantizer: How weights are quantised.
         on_layer: Told of every finished layer.
 
     Returns:
@@ -95,16 +106,57 @@ def quantize_module(
     ]
     entries = []
     for planned in plan:
-        try:
-            quantized = _from_float(planned.layer, search)
-        except InvalidInputError as error:
-            raise InvalidInputError(f"{component}.{planned.name}: {error}") from error
-        entry = _report(component, planned, quantized)
-        _replace(module, planned.layer, quantized)
+        quantized, entry = quantize_layer(component, planned.name, planned.layer.weight, quantizer)
+        install(module, planned.layer, quantized)
         entries.append(entry)
         if on_layer is not None:
             on_layer(entry)
     return entries
+
+
+@torch.no_grad()
+def quantize_layer(
+    component: str, name: str, weight: Tensor, quantizer: Quantizer
+) -> tuple[QuantizedTensor, LayerEntry]:
+    """Quantise one layer's weight.
+
+    Args:
+        component: The component's name in the pipeline.
+        name: Path of the layer inside it.
+        weight: The layer's weight.
+        quantizer: How it is quantised.
+
+    Returns:
+        The weight in NVFP4, and a report on it.
+
+    Raises:
+        InvalidInputError: The weight is not finite; the message names the layer.
+    """
+    try:
+        quantized = quantizer.quantize(f"{component}.{name}", weight)
+    except InvalidInputError as error:
+        raise InvalidInputError(f"{component}.{name}: {error}") from error
+    entry = LayerEntry(
+        component=component,
+        name=name,
+        shape=quantized.shape,
+        bits_per_weight=quantized.bits_per_weight,
+        sqnr_db=_sqnr_db(weight, dequantize(quantized)),
+    )
+    return quantized, entry
+
+
+def install(module: nn.Module, layer: nn.Linear | nn.Conv2d, quantized: QuantizedTensor) -> None:
+    """Put a quantised layer in a float one's place, wherever that is registered.
+
+    Args:
+        module: The component.
+        layer: One of its layers; its weight may be on the meta device.
+        quantized: Its weight in NVFP4.
+    """
+    new = _empty_like(layer)
+    new.load(quantized, layer.bias)
+    _replace(module, layer, new)
 
 
 def replace_with_empty(module: nn.Module, names: Collection[str]) -> None:
@@ -120,18 +172,14 @@ def replace_with_empty(module: nn.Module, names: Collection[str]) -> None:
     layers = dict(module.named_modules())
     for name in names:
         layer = layers.get(name)
-        if type(layer) is nn.Linear:
-            _replace(module, layer, NVFP4Linear.empty_like(layer))
-        elif type(layer) is nn.Conv2d:
-            _replace(module, layer, NVFP4Conv2d.empty_like(layer))
-        else:
+        if not isinstance(layer, nn.Linear | nn.Conv2d) or type(layer) not in _QUANTIZABLE:
             raise InvalidInputError(f"{name!r} is no linear layer or 2-D convolution of the model")
+        _replace(module, layer, _empty_like(layer))
 
 
-def _from_float(layer: nn.Linear | nn.Conv2d, search: ScaleSearch) -> NVFP4Layer:
-    if isinstance(layer, nn.Linear):
-        return NVFP4Linear.from_float(layer, search)
-    return NVFP4Conv2d.from_float(layer, search)
+def _empty_like(layer: nn.Linear | nn.Conv2d) -> NVFP4Layer:
+    kind = NVFP4Linear if isinstance(layer, nn.Linear) else NVFP4Conv2d
+    return kind.empty_like(layer)  # type: ignore[arg-type]
 
 
 def _replace(module: nn.Module, old: nn.Module, new: nn.Module) -> None:
@@ -141,17 +189,6 @@ def _replace(module: nn.Module, old: nn.Module, new: nn.Module) -> None:
         for name, child in parent.named_children():
             if child is old:
                 setattr(parent, name, new)
-
-
-def _report(component: str, planned: PlannedLayer, quantized: NVFP4Layer) -> LayerEntry:
-    packed = quantized.quantized
-    return LayerEntry(
-        component=component,
-        name=planned.name,
-        shape=packed.shape,
-        bits_per_weight=packed.bits_per_weight,
-        sqnr_db=_sqnr_db(planned.layer.weight, dequantize(packed)),
-    )
 
 
 def _sqnr_db(weight: torch.Tensor, approximation: torch.Tensor) -> float:

@@ -6,10 +6,18 @@ Source: NVIDIA, "Pretraining Large Language Models with NVFP4", 2025, section 2;
 Formats (MX) Specification v1.0, section 5.3.3 for E2M1.
 """
 
+from .code_lengths import entropy_bits
 from .constants import BLOCK_SIZE, E2M1_MAX, E4M3_MAX
 from .dequantize import dequantize, dequantize_matrix
 from .packing import pack_codes, unpack_codes
 from .quantize import quantize
+from .quantizer import (
+    DataFreeQuantizer,
+    Quantizer,
+    RateDistortionQuantizer,
+    quantizer_for,
+)
+from .rate_distortion import quantize_rate_distortion
 from .rounding import decode_e2m1, encode_e2m1, round_to_e2m1, round_to_e4m3
 from .tensor import QuantizedTensor, matrix_to_weight, packed_shapes, weight_to_matrix
 
@@ -17,15 +25,21 @@ __all__ = [
     "BLOCK_SIZE",
     "E2M1_MAX",
     "E4M3_MAX",
+    "DataFreeQuantizer",
     "QuantizedTensor",
+    "Quantizer",
+    "RateDistortionQuantizer",
     "decode_e2m1",
     "dequantize",
     "dequantize_matrix",
     "encode_e2m1",
+    "entropy_bits",
     "matrix_to_weight",
     "pack_codes",
     "packed_shapes",
     "quantize",
+    "quantize_rate_distortion",
+    "quantizer_for",
     "round_to_e2m1",
     "round_to_e4m3",
     "unpack_codes",

@@ -15,7 +15,7 @@ from .rounding import encode_e2m1
 from .scales import block_reciprocals, choose_block_scales, choose_global_scale
 from .tensor import QuantizedTensor, packed_shapes, weight_to_matrix
 
-__all__ = ["quantize"]
+__all__ = ["as_blocks", "finite_amax", "quantize"]
 
 # 2^18 weights: the temporaries of a chunk stay in the second-level cache, and however large the
 # weight is, the search needs only a few megabytes beside it.
@@ -41,8 +41,8 @@ def quantize(weight: Tensor, search: ScaleSearch = ScaleSearch.FOUR_OVER_SIX) ->
     Raises:
         InvalidInputError: The weight is empty, has no dimension, is not floating or not finite.
     """
-    blocks = _as_blocks(weight)
-    global_scale = choose_global_scale(_finite_amax(weight), search)
+    blocks = as_blocks(weight)
+    global_scale = choose_global_scale(finite_amax(weight), search)
     codes = torch.empty((blocks.shape[0], BYTES_PER_BLOCK), dtype=torch.uint8, device=weight.device)
     scales = torch.empty(blocks.shape[0], dtype=torch.float8_e4m3fn, device=weight.device)
     for start in range(0, blocks.shape[0], _BLOCKS_PER_CHUNK):
@@ -61,7 +61,7 @@ def quantize(weight: Tensor, search: ScaleSearch = ScaleSearch.FOUR_OVER_SIX) ->
     )
 
 
-def _as_blocks(weight: Tensor) -> Tensor:
+def as_blocks(weight: Tensor) -> Tensor:
     """The weight's matrix as [N, 16], rows padded with zeros; a view where that is possible."""
     if weight.dtype not in _FLOAT_DTYPES:
         raise InvalidInputError(
@@ -72,7 +72,7 @@ def _as_blocks(weight: Tensor) -> Tensor:
     return pad(matrix, (0, -matrix.shape[1] % BLOCK_SIZE)).reshape(-1, BLOCK_SIZE)
 
 
-def _finite_amax(weight: Tensor) -> Tensor:
+def finite_amax(weight: Tensor) -> Tensor:
     """Largest magnitude, float32 []; taken without a copy of the weight."""
     lowest, highest = torch.aminmax(weight.detach())
     amax = torch.maximum(-lowest, highest).to(torch.float32)

@@ -18,14 +18,14 @@ from .constants import (
 )
 from .rounding import round_to_e2m1, round_to_e4m3
 
-__all__ = ["block_reciprocals", "choose_block_scales", "choose_global_scale"]
+__all__ = ["SWEEP_STEPS", "block_reciprocals", "choose_block_scales", "choose_global_scale"]
 
 # Around the byte of amax/6, in steps of one E4M3 number (an eighth of an octave). No scale outside
 # can win. Above amax/3 every weight falls on codes up to 3, which half the scale has too, and finer
 # ones between. Below amax/18 the largest weight's clipping error (amax - 6 scale)^2 exceeds
 # 16 * (amax/6)^2, the most that all 16 weights can lose at amax/6. One step more on each side makes
 # up for amax/6 being rounded itself.
-_SWEEP_STEPS = range(-14, 10)
+SWEEP_STEPS = range(-14, 10)
 
 
 def choose_global_scale(amax: Tensor, search: ScaleSearch) -> Tensor:
@@ -66,7 +66,7 @@ def choose_block_scales(blocks: Tensor, global_scale: Tensor, search: ScaleSearc
         base = absmax.view(torch.uint8).to(torch.int16)
         candidates = [
             absmax,
-            *(_step(base, step) for step in _SWEEP_STEPS if step != 0),
+            *(_step(base, step) for step in SWEEP_STEPS if step != 0),
         ]
     return _best_of(candidates, magnitudes, global_scale)
 

@@ -20,9 +20,12 @@ import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from nvfp4_ddim_contracts import ScaleSearch
+from nvfp4_ddim_contracts import DataFree, ScaleSearch
 from nvfp4_ddim_optimizer.artifacts import save_artifact
+from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
 from nvfp4_ddim_optimizer.sources import quantize_pipeline
+
+ABSMAX = DataFree(scale_search=ScaleSearch.ABSMAX)
 
 MODEL_NAME = "tiny-test"
 START_SECONDS = 300.0
@@ -136,7 +139,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         pipeline = _tiny_pipeline()
-    layers = quantize_pipeline(pipeline, ScaleSearch.ABSMAX)
+    layers = quantize_pipeline(pipeline, quantizer_for(ABSMAX))
     directory = tmp_path_factory.mktemp("artifacts") / MODEL_NAME
     save_artifact(
         pipeline,
@@ -145,7 +148,7 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
         name=MODEL_NAME,
         original_model="random",
         license="Apache-2.0",
-        scale_search=ScaleSearch.ABSMAX,
+        quantization=ABSMAX,
         default_guidance_scale=2.0,
         native_height=64,
         native_width=64,

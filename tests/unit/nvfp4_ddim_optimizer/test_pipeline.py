@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nvfp4_ddim_contracts import ScaleSearch
+from nvfp4_ddim_contracts import DataFree, ScaleSearch
 from nvfp4_ddim_optimizer import LinearPreview, OptimizationPipeline, StepEvent
 from nvfp4_ddim_optimizer.artifacts import artifact_sha256, save_artifact
 from nvfp4_ddim_optimizer.errors import (
@@ -17,16 +17,19 @@ from nvfp4_ddim_optimizer.errors import (
     ModelNotSupportedError,
 )
 from nvfp4_ddim_optimizer.nn import NVFP4Conv2d, NVFP4Linear
+from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
 from nvfp4_ddim_optimizer.presets import get_preset
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 from nvfp4_ddim_optimizer.sources import quantize_pipeline
+
+FOUR_OVER_SIX = DataFree(scale_search=ScaleSearch.FOUR_OVER_SIX)
 
 
 @pytest.fixture(scope="module")
 def artifact(tiny_pipeline: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("artifact") / "tiny"
     pipeline = tiny_pipeline("taesd")
-    layers = quantize_pipeline(pipeline, ScaleSearch.FOUR_OVER_SIX)
+    layers = quantize_pipeline(pipeline, quantizer_for(FOUR_OVER_SIX))
     save_artifact(
         pipeline,
         layers,
@@ -34,7 +37,7 @@ def artifact(tiny_pipeline: Callable[..., Any], tmp_path_factory: pytest.TempPat
         name="tiny",
         original_model="tiny-full",
         license="CC0-1.0",
-        scale_search=ScaleSearch.FOUR_OVER_SIX,
+        quantization=FOUR_OVER_SIX,
         default_guidance_scale=2.5,
         native_height=16,
         native_width=16,

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 import torch
 
-from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
+from nvfp4_ddim_contracts import DataFree, LayerEntry, ScaleSearch
 from nvfp4_ddim_optimizer import sources
 from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError
+from nvfp4_ddim_optimizer.nvfp4 import DataFreeQuantizer
 from nvfp4_ddim_optimizer.sources import ModelKind
+
+ABSMAX = DataFreeQuantizer(DataFree(scale_search=ScaleSearch.ABSMAX))
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ def test_quantises_what_it_counted_and_leaves_the_autoencoder(
     before = {name: tensor.clone() for name, tensor in pipeline.vae.state_dict().items()}
     expected = sources.count_layers(pipeline)
     seen: list[LayerEntry] = []
-    layers = sources.quantize_pipeline(pipeline, ScaleSearch.ABSMAX, on_layer=seen.append)
+    layers = sources.quantize_pipeline(pipeline, ABSMAX, on_layer=seen.append)
     assert len(layers) == expected > 20
     assert seen == layers
     assert {entry.component for entry in layers} == {"text_encoder", "unet"}
@@ -86,7 +89,7 @@ def test_the_digest_names_the_weights(tiny_pipeline: Callable[..., Any]) -> None
     assert digest == sources.parameter_digest(tiny_pipeline("sd1"))
     assert digest != sources.parameter_digest(tiny_pipeline("sd1", seed=1))
     quantised = tiny_pipeline("sd1")
-    sources.quantize_pipeline(quantised, ScaleSearch.ABSMAX)
+    sources.quantize_pipeline(quantised, ABSMAX)
     assert digest != sources.parameter_digest(quantised)
 
 

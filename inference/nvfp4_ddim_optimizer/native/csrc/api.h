@@ -46,3 +46,21 @@ NVFP4_API int64_t nvfp4_convolve_scratch(const Nvfp4Convolution* shape, int32_t 
 NVFP4_API void nvfp4_convolve(const Nvfp4Convolution* shape, const float* x, const uint8_t* codes,
                               const uint8_t* scales, const float* global_scale, const float* bias,
                               float* out, float* scratch, int32_t threads);
+
+// Tables of the search below: a number for each scale, that of E4M3 byte b at NVFP4_SEARCH_BELOW + b.
+enum { NVFP4_SEARCH_ROWS = 176, NVFP4_SEARCH_BELOW = 16 };
+
+// A rate-distortion optimised search; see nvfp4/block_search.py.
+struct Nvfp4Search {
+  const float* blocks;      // [count, 16], in units of the global scale
+  const float* importance;  // [count, 16], or null: all weights alike
+  const uint8_t* bases;     // [count], E4M3 byte of amax / 6
+  const float* tables;      // [11, rows]: 2 / scale, scale^2, the scale's cost, costs of codes 0 to 7
+  int64_t count;
+  int32_t first_step;  // the first scale to try, as a distance from the base: -16 or more
+  int32_t steps;       // how many; the last is at most 12 above the base
+  uint8_t* codes;      // [count, 8], out
+  uint8_t* scales;     // [count], out
+};
+
+NVFP4_API void nvfp4_search_blocks(const Nvfp4Search* search, int32_t threads);

@@ -1,5 +1,6 @@
 // Compiled with AVX2 and FMA.
 #define NVFP4_ISA avx2
+#include "block_search.h"
 #include "dequantize.h"
 #include "kernels.h"
 #include "winograd_input.h"
@@ -7,6 +8,13 @@
 
 namespace nvfp4 {
 
-const Kernels kAvx2 = {"avx2", avx2::kColumns, avx2::dequantize, avx2::winograd_input, avx2::winograd_task};
+const Kernels kAvx2 = {
+    "avx2",
+    avx2::kColumns,
+    avx2::dequantize,
+    avx2::search_blocks,
+    avx2::winograd_input,
+    avx2::winograd_task,
+};
 
 }  // namespace nvfp4

@@ -1,5 +1,6 @@
 // What every processor of the architecture has: SSE2 on x86-64, NEON on ARM64.
 #define NVFP4_ISA baseline
+#include "block_search.h"
 #include "dequantize.h"
 #include "kernels.h"
 #include "winograd_input.h"
@@ -7,6 +8,13 @@
 
 namespace nvfp4 {
 
-const Kernels kBaseline = {"baseline", baseline::kColumns, baseline::dequantize, baseline::winograd_input, baseline::winograd_task};
+const Kernels kBaseline = {
+    "baseline",
+    baseline::kColumns,
+    baseline::dequantize,
+    baseline::search_blocks,
+    baseline::winograd_input,
+    baseline::winograd_task,
+};
 
 }  // namespace nvfp4

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "api.h"
 #include "winograd.h"
 
 namespace nvfp4 {
@@ -12,6 +13,7 @@ struct Kernels {
   int64_t columns;  // of a panel of output channels
   void (*dequantize)(const uint8_t* codes, const uint8_t* scales, float global_scale,
                      int64_t blocks, int32_t format, void* out);
+  void (*search_blocks)(const Nvfp4Search& search, int64_t first, int64_t count);
   void (*winograd_input)(const float* x, const WinogradShape& shape, int64_t first, int64_t count,
                          float* to, int64_t stride);
   void (*winograd_task)(const WinogradShape& shape, const WinogradPlan& plan,

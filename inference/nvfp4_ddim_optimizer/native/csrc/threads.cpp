@@ -27,3 +27,15 @@ void nvfp4_dequantize(const uint8_t* codes, const uint8_t* scales, const float* 
                static_cast<uint8_t*>(out) + first * block_bytes);
   }
 }
+
+void nvfp4_search_blocks(const Nvfp4Search* search, int32_t threads) {
+  const auto search_blocks = kernels().search_blocks;
+  const int64_t chunk = 1024;  // blocks: a fraction of a millisecond
+  const int64_t chunks = parts(search->count, chunk);
+  (void)threads;
+#pragma omp parallel for num_threads(threads) if (chunks > 1 && threads > 1)
+  for (int64_t i = 0; i < chunks; ++i) {
+    const int64_t first = i * chunk;
+    search_blocks(*search, first, smaller(chunk, search->count - first));
+  }
+}

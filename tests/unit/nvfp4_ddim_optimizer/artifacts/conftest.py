@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nvfp4_ddim_contracts import Manifest, ScaleSearch, WeightStorage
+from nvfp4_ddim_contracts import DataFree, Manifest, ScaleSearch, WeightStorage
 from nvfp4_ddim_optimizer.artifacts import save_artifact
 from nvfp4_ddim_optimizer.nn import LayerPolicy, quantize_module
 
@@ -44,7 +44,7 @@ def save() -> Callable[..., Manifest]:
             "original_model": "nobody/tiny",
             "license": "Apache-2.0",
             "attribution": "nobody",
-            "scale_search": ScaleSearch.FOUR_OVER_SIX,
+            "quantization": DataFree(scale_search=ScaleSearch.FOUR_OVER_SIX),
             "default_guidance_scale": 3.0,
             "native_height": 16,
             "native_width": 16,

@@ -37,7 +37,7 @@ def test_quantize_writes_what_it_was_told(artifact: Path) -> None:
     manifest = json.loads((artifact / "manifest.json").read_text())
     assert manifest["name"] == "tiny"
     assert manifest["license"] == "CC0-1.0"
-    assert manifest["scale_search"] == "absmax"
+    assert manifest["quantization"] == {"method": "data-free", "scale_search": "absmax"}
     assert manifest["original_model"] == "taesd"
     assert (manifest["native_width"], manifest["native_height"]) == (16, 16)
 

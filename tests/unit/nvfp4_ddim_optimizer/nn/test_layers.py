@@ -10,7 +10,7 @@ from torch import nn
 from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.nn import NVFP4Conv2d, NVFP4Linear, Residency, set_residency
-from nvfp4_ddim_optimizer.nvfp4 import dequantize
+from nvfp4_ddim_optimizer.nvfp4 import dequantize, quantize
 
 CONVOLUTIONS: list[dict[str, Any]] = [
     {},
@@ -209,7 +209,7 @@ def test_what_can_not_be_quantised_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="padding mode 'circular'"):
         NVFP4Conv2d.from_float(conv(padding_mode="circular"))
     with pytest.raises(InvalidInputError, match="does not fit"):
-        NVFP4Linear(16, 8).load_float(torch.ones(8, 8), None, ScaleSearch.ABSMAX)
+        NVFP4Linear(16, 8).load(quantize(torch.ones(8, 8)), None)
 
 
 def test_it_says_what_it_is() -> None:

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from nvfp4_ddim_contracts import LayerEntry, ScaleSearch
+from nvfp4_ddim_contracts import DataFree, LayerEntry, ScaleSearch
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.nn import (
     LayerPolicy,
@@ -21,7 +21,10 @@ from nvfp4_ddim_optimizer.nn import (
     replace_with_empty,
     set_residency,
 )
-from nvfp4_ddim_optimizer.nvfp4 import dequantize
+from nvfp4_ddim_optimizer.nvfp4 import DataFreeQuantizer, dequantize
+
+ABSMAX = DataFreeQuantizer(DataFree(scale_search=ScaleSearch.ABSMAX))
+SWEEP = DataFreeQuantizer(DataFree(scale_search=ScaleSearch.SWEEP))
 
 Build = Callable[..., Any]
 
@@ -42,7 +45,7 @@ def test_a_unet(tiny_pipeline: Build, kind: str) -> None:
     plan = plan_layers(unet, "unet", LayerPolicy())
     seen: list[LayerEntry] = []
 
-    entries = quantize_module(unet, "unet", LayerPolicy(), ScaleSearch.SWEEP, seen.append)
+    entries = quantize_module(unet, "unet", LayerPolicy(), SWEEP, seen.append)
 
     assert seen == entries
     assert [entry.name for entry in entries] == [p.name for p in plan if p.keep_reason is None]
@@ -121,7 +124,7 @@ def test_nothing_lost_is_reported_as_a_number() -> None:
     model = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 64))
     nn.init.zeros_(model[0].weight)
     nn.init.constant_(model[1].weight, 6.0)
-    entries = quantize_module(model, "unet", LayerPolicy(), ScaleSearch.ABSMAX)
+    entries = quantize_module(model, "unet", LayerPolicy(), ABSMAX)
     assert [entry.sqnr_db for entry in entries] == [200.0, 200.0]
 
 
