@@ -119,7 +119,6 @@ class Footprint:
         tiled_decoding: The same in tiles, which don't save anything for some autoencoders.
         tile_bytes: Temporaries of tiled decoding, whatever the picture's size.
         is_mapped: Whether weights can be mapped from files.
-        loading_bytes: What loading takes at once, for a model that is quantised on the fly.
     """
 
     text_encoder: Component
@@ -130,7 +129,6 @@ class Footprint:
     tiled_decoding: Work
     tile_bytes: int = 0
     is_mapped: bool = True
-    loading_bytes: int = 0
 
     @property
     def original_bytes(self) -> int:
@@ -166,7 +164,6 @@ def peak_bytes(
         + int(share * decoding.peak_bytes(picture.pixels, weights=made))
         + tiled * footprint.tile_bytes
         + (picture.batch - 1) * pictures // picture.batch,
-        footprint.loading_bytes,
     )
     return max(stages)
 

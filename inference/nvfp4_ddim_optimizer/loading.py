@@ -9,12 +9,17 @@ from typing import Any
 import torch
 
 from nvfp4_ddim_contracts import DataFree, ScaleSearch
-from nvfp4_ddim_optimizer.artifacts import default_cache_directory, load_artifact
-from nvfp4_ddim_optimizer.footprint import Footprint
+from nvfp4_ddim_optimizer.artifacts import (
+    default_cache_directory,
+    load_artifact,
+    verify_artifact,
+)
+from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
+from nvfp4_ddim_optimizer.footprint import Footprint, Picture
 from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
 from nvfp4_ddim_optimizer.nn import Residency, set_residency
 from nvfp4_ddim_optimizer.nvfp4 import DataFreeQuantizer
-from nvfp4_ddim_optimizer.planning import measure_footprint
+from nvfp4_ddim_optimizer.planning import MeasuredModel, measure_model
 from nvfp4_ddim_optimizer.sources import (
     ModelKind,
     ModelSource,
@@ -76,7 +81,7 @@ class _Weights:
 def load_model(
     model: str | Path,
     search: ScaleSearch,
-    planner: Callable[[Footprint], ExecutionPlan],
+    planner: Callable[[Footprint, Picture], ExecutionPlan],
     *,
     compile_unet: bool = False,
     verify: bool = True,
@@ -86,7 +91,7 @@ def load_model(
     Args:
         model: An artifact directory, a bundled model's name, a diffusers directory or a hub id.
         search: How block scales are chosen if the model has to be quantised.
-        planner: Decides how to run a model from what it takes.
+        planner: Decides how to run a model from what it takes, and what it paints natively.
         compile_unet: Use torch.compile on the UNet.
         verify: Check an artifact's checksums.
 
@@ -96,13 +101,23 @@ def load_model(
         ModelNotSupportedError: The model is of a kind that can't be run.
     """
     source = locate_model(model)
-    footprint = measure_footprint(source)
-    plan = planner(footprint)
+    measured = _measure(source)
+    footprint = measured.footprint
+    plan = planner(footprint, measured.picture)
     if source.kind is ModelKind.ARTIFACT:
         weights = _load_artifact(Path(source.location), plan, verify=verify)
     else:
         weights = _quantise_on_the_fly(source, search, plan)
     return _set_up(weights, footprint, plan, compile_unet=compile_unet)
+
+
+def _measure(source: ModelSource) -> MeasuredModel:
+    try:
+        return measure_model(source)
+    except ModelNotSupportedError:
+        if source.kind is ModelKind.ARTIFACT:
+            verify_artifact(source.location)  # a configuration that was altered is the real trouble
+        raise
 
 
 def _load_artifact(directory: Path, plan: ExecutionPlan, *, verify: bool) -> _Weights:

@@ -114,9 +114,8 @@ class Prediction:
 def plan_execution(
     machine: Machine,
     footprint: Footprint,
+    picture: Picture,
     *,
-    height: int = 512,
-    width: int = 512,
     device: str = "cpu",
     low_memory: bool | None = None,
     vae_tiling: bool | None = None,
@@ -131,8 +130,7 @@ def plan_execution(
     Args:
         machine: Where it will run.
         footprint: What the model takes.
-        height: Of the pictures that it is going to paint, in pixels.
-        width: The same.
+        picture: What it is most likely to paint.
         device: "cpu", "cuda" or "cuda:<index>".
         low_memory: Keep weights packed, decode in tiles, and predict with and without the prompt
             one after the other. None: only as far as the machine's memory makes it necessary.
@@ -147,7 +145,7 @@ def plan_execution(
         machine, device=device, low_memory=low_memory, vae_tiling=vae_tiling, offload=offload
     )
     for plan in candidates:
-        prediction = predict(plan, machine, footprint, Picture(height, width))
+        prediction = predict(plan, machine, footprint, picture)
         free = _free_bytes(machine, plan.device)
         if prediction.fits and (not plan.resident or prediction.peak_bytes <= free * _COMFORTABLE):
             return plan
@@ -277,7 +275,7 @@ def _insufficient(
     side = largest_square(plan, machine, footprint)
     if 0 < side * side < picture.pixels:
         advice.append(f"paint at most {side}x{side} pixels")
-    if footprint.loading_bytes:
+    if not footprint.is_mapped:
         advice.append("quantise the model first, into an artifact that can be mapped")
     advice.append("or close other programs")
     available = _free_bytes(machine, plan.device)

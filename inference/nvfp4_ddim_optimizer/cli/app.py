@@ -8,6 +8,7 @@ from nvfp4_ddim_optimizer import __version__
 
 from .generate import generate
 from .inspect import inspect
+from .plan import plan
 from .quantize import quantize
 from .runtime import ErrorReportingGroup, out, prepare_process
 from .serve import serve
@@ -54,14 +55,15 @@ def _root(
       [cyan]nvfp4-ddim verify[/]                        is this machine ready?
       [cyan]nvfp4-ddim generate "a red heart"[/]        paint with the bundled model
       [cyan]nvfp4-ddim quantize MODEL OUT[/]            4.5 bits a weight instead of 32
+      [cyan]nvfp4-ddim plan OUT[/]                      will it fit, and how long does it take?
       [cyan]nvfp4-ddim inspect OUT[/]                   what became of every layer
       [cyan]nvfp4-ddim serve --model OUT[/]             the same over HTTP
     """
     prepare_process(debug=debug)
 
 
-for command in (generate, quantize, inspect, verify, serve):
-    app.command(no_args_is_help=command in (generate, quantize, inspect))(command)
+for command in (generate, plan, quantize, inspect, verify, serve):
+    app.command(no_args_is_help=command in (generate, plan, quantize, inspect))(command)
 
 
 def main() -> None:

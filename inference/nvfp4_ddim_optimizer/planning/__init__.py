@@ -3,8 +3,15 @@
 configuration --trace on the meta device--> Footprint --memory.plan_execution--> ExecutionPlan
 """
 
-from .measure import measure_footprint
+from .measure import MeasuredModel, measure_model
 from .speed import MachineSpeed, measure_speed, predict_seconds
 from .trace import trace
 
-__all__ = ["MachineSpeed", "measure_footprint", "measure_speed", "predict_seconds", "trace"]
+__all__ = [
+    "MachineSpeed",
+    "MeasuredModel",
+    "measure_model",
+    "measure_speed",
+    "predict_seconds",
+    "trace",
+]

@@ -1,8 +1,9 @@
 """The footprint of a model, from its configuration alone: no weight is read."""
 
 import json
+import math
 from collections.abc import Collection
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from nvfp4_ddim_optimizer.artifacts import read_manifest
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
-from nvfp4_ddim_optimizer.footprint import Component, Footprint, Work
+from nvfp4_ddim_optimizer.footprint import Component, Footprint, Picture, Work
 from nvfp4_ddim_optimizer.nn import LayerPolicy, plan_layers
 from nvfp4_ddim_optimizer.nvfp4 import packed_shapes
 from nvfp4_ddim_optimizer.sources import ModelKind, ModelSource
@@ -27,7 +28,7 @@ from nvfp4_ddim_optimizer.tasks.stripes import (
 
 from .trace import trace
 
-__all__ = ["measure_footprint"]
+__all__ = ["MeasuredModel", "measure_model"]
 
 _TOKENS = 77
 _STORED_BYTES = 2  # of a number that is not packed: bfloat16
@@ -39,7 +40,27 @@ _STRIPES_ALIVE = 4
 _DECODER = ("decoder.", "post_quant_conv.")
 
 
-def measure_footprint(source: ModelSource) -> Footprint:
+@dataclass(frozen=True)
+class MeasuredModel:
+    """What is known of a model before it is loaded.
+
+    Attributes:
+        footprint: What it takes.
+        native_height: Pixels that it was trained at.
+        native_width: The same.
+    """
+
+    footprint: Footprint
+    native_height: int
+    native_width: int
+
+    @property
+    def picture(self) -> Picture:
+        """One picture of the native size, with guidance."""
+        return Picture(self.native_height, self.native_width)
+
+
+def measure_model(source: ModelSource) -> MeasuredModel:
     """Find out what a model takes.
 
     Its networks are built on the meta device and traced, which takes a second for Stable
@@ -62,8 +83,8 @@ def measure_footprint(source: ModelSource) -> Footprint:
 @lru_cache(maxsize=8)
 def _measure(
     configurations: tuple[tuple[str, tuple[str, str]], ...], packed: frozenset[str] | None
-) -> Footprint:
-    """As `measure_footprint`.
+) -> MeasuredModel:
+    """As `measure_model`.
 
     Args:
         configurations: (component, (class, configuration as JSON)) of each component.
@@ -80,7 +101,7 @@ def _measure(
         held = held_bytes_per_pixel(vae) * decoding.pixels
         made = max(made for _, made in decoding.moments)
         tiled, tile_bytes = replace(decoding, moments=((held, made),)), STRIPE_BYTES
-    return Footprint(
+    footprint = Footprint(
         text_encoder=sizes["text_encoder"],
         unet=sizes["unet"],
         vae=sizes["vae"],
@@ -89,8 +110,10 @@ def _measure(
         tiled_decoding=tiled,
         tile_bytes=_STRIPES_ALIVE * tile_bytes,
         is_mapped=packed is not None,
-        loading_bytes=sum(part.dense_bytes for part in sizes.values()) if packed is None else 0,
     )
+    height, width = _size(unet.config.sample_size)
+    factor = math.isqrt(pixels_per_latent)
+    return MeasuredModel(footprint, height * factor, width * factor)
 
 
 def _configurations(source: ModelSource) -> dict[str, tuple[str, str]]:
@@ -100,15 +123,17 @@ def _configurations(source: ModelSource) -> dict[str, tuple[str, str]]:
         index = diffusers.DiffusionPipeline.load_config(source.location)
         for name, classes in SUPPORTED_COMPONENTS.items():
             class_name = (index.get(name) or (None, None))[1]
+            if class_name is None:
+                raise ValueError(f"it has no {name}")
             if class_name not in classes:
                 raise ModelNotSupportedError(
-                    f"{source.location!r} has {class_name} as its {name}, but only "
+                    f"{index.get('_class_name')}.{name} is {class_name}, but only "
                     f"{' and '.join(classes)} can be run"
                 )
             found[name] = class_name, _load_config(class_name, source.location, name)
     except (OSError, ValueError, TypeError, AttributeError) as error:
         raise ModelNotSupportedError(
-            f"could not read the configuration of {source.location!r}: {error}"
+            f"could not load {source.location!r} as a diffusers model: {error}"
         ) from error
     return found
 
@@ -153,8 +178,7 @@ def _weigh(name: str, model: nn.Module, packed: Collection[str] | None) -> Compo
 def _trace_unet(unet: Any, pixels_per_latent: int) -> Work:
     """One pass of the UNet for one picture of the size it was trained at."""
     config = unet.config
-    size = config.sample_size
-    height, width = (size, size) if isinstance(size, int) else size
+    height, width = _size(config.sample_size)
     features = config.cross_attention_dim
     features = features if isinstance(features, int) else features[0]
     # Quantised convolutions are channels_last, and so are the tensors between them.
@@ -172,10 +196,15 @@ def _trace_unet(unet: Any, pixels_per_latent: int) -> Work:
 
 
 def _trace_decoder(vae: Any, sample_size: int | tuple[int, int], pixels_per_latent: int) -> Work:
-    height, width = (sample_size, sample_size) if isinstance(sample_size, int) else sample_size
+    height, width = _size(sample_size)
     latent = (1, vae.config.latent_channels, height, width)
     pixels = height * width * pixels_per_latent
     return trace(vae, pixels, lambda: vae.decode(_meta(*latent)))
+
+
+def _size(sample_size: int | tuple[int, int]) -> tuple[int, int]:
+    height, width = (sample_size,) * 2 if isinstance(sample_size, int) else sample_size
+    return height, width
 
 
 def _meta(*shape: int) -> Tensor:

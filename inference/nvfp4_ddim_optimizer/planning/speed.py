@@ -14,7 +14,7 @@ from torch import nn
 
 from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.artifacts import default_cache_directory
-from nvfp4_ddim_optimizer.footprint import Footprint, Work
+from nvfp4_ddim_optimizer.footprint import Footprint, Picture, Work
 from nvfp4_ddim_optimizer.machine import Machine
 from nvfp4_ddim_optimizer.nn import NVFP4Conv2d, NVFP4Linear
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
@@ -69,12 +69,9 @@ def measure_speed(machine: Machine, cache: Path | None = None) -> MachineSpeed:
 def predict_seconds(
     footprint: Footprint,
     speed: MachineSpeed,
+    picture: Picture,
     *,
-    height: int,
-    width: int,
-    batch: int = 1,
     steps: int,
-    guided: bool = True,
     shortcuts: Shortcuts | None = None,
 ) -> tuple[float, float]:
     """Predict how long painting takes on a CPU.
@@ -82,24 +79,22 @@ def predict_seconds(
     Args:
         footprint: The model.
         speed: The machine.
-        height: Pixels.
-        width: Pixels.
-        batch: Pictures.
+        picture: What is painted; `passes` is 1 without guidance.
         steps: DDIM steps.
-        guided: Whether guidance takes a second pass.
         shortcuts: Operations that are left out.
 
     Returns:
-        (seconds of a whole step with guidance, seconds altogether), model loading left out.
+        (seconds of a whole step, seconds altogether), model loading left out.
     """
     shortcuts = shortcuts or Shortcuts()
-    call = batch * _seconds(footprint.unet_call, height * width, speed, speed.convolution)
+    pixels, batch = picture.pixels, picture.batch
+    call = batch * _seconds(footprint.unet_call, pixels, speed, speed.convolution)
     start, stop = (int(part * steps) for part in shortcuts.guidance_interval)
-    passes = steps + (stop - start if guided else 0)
+    passes = steps + (picture.passes - 1) * (stop - start)
     whole = -(-steps // shortcuts.cache_interval) / steps
     work = passes * (whole + (1 - whole) * _CACHED_STEP)
-    decoding = batch * _seconds(footprint.decoding, height * width, speed, speed.plain_convolution)
-    return call * (2 if guided else 1), call * work + decoding
+    decoding = batch * _seconds(footprint.decoding, pixels, speed, speed.plain_convolution)
+    return call * picture.passes, call * work + decoding
 
 
 def _seconds(work: Work, pixels: int, speed: MachineSpeed, convolution: float) -> float:
@@ -115,7 +110,8 @@ def _measure() -> MachineSpeed:
     """Time layers of shapes from the middle of a Stable Diffusion UNet and decoder."""
     convolution = nn.Conv2d(640, 640, 3, padding=1)
     linear = nn.Linear(1280, 1280)
-    plain = nn.Conv2d(256, 256, 3, padding=1).to(memory_format=torch.channels_last)
+    plain = nn.Conv2d(256, 256, 3, padding=1)
+    plain.weight.data = plain.weight.contiguous(memory_format=torch.channels_last)
     quantised = NVFP4Conv2d.from_float(convolution, ScaleSearch.ABSMAX)
     quantised_linear = NVFP4Linear.from_float(linear, ScaleSearch.ABSMAX)
     x = torch.randn(2, 640, 32, 32).contiguous(memory_format=torch.channels_last)
@@ -136,14 +132,18 @@ def _measure() -> MachineSpeed:
 
 
 def _time(run: Callable[[], object]) -> float:
-    """The quickest of several runs, in seconds, after one to warm up."""
+    """Seconds of the quickest of several runs, after one to warm up.
+
+    The processor's own time is taken, shared out among the threads: what is remembered must not
+    depend on what else the machine is doing at the moment.
+    """
     run()
     best, begin = float("inf"), time.perf_counter()
     while time.perf_counter() - begin < _MEASURED_SECONDS:
-        start = time.perf_counter()
+        start = time.process_time()
         run()
-        best = min(best, time.perf_counter() - start)
-    return best
+        best = min(best, time.process_time() - start)
+    return best / torch.get_num_threads()
 
 
 def _identity(machine: Machine) -> str:

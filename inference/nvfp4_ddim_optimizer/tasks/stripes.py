@@ -74,7 +74,7 @@ def held_bytes_per_pixel(vae: Any, number_bytes: int = 4) -> int:
         Bytes for each pixel of a picture, rounded up.
     """
     decoder = vae.decoder
-    area = 1 / 4 ** sum(len(block.upsamplers or ()) for block in decoder.up_blocks)
+    area: float = 1 / 4 ** sum(len(block.upsamplers or ()) for block in decoder.up_blocks)
     held = []
     for block in (decoder.mid_block, *decoder.up_blocks):
         for resnet in block.resnets:
