@@ -34,7 +34,8 @@ class _StoredLinear(nn.Linear):
 
 class _StoredConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
-        return self._conv_forward(x, weight_like(self.weight, x), _bias(self, x))
+        result: Tensor = self._conv_forward(x, weight_like(self.weight, x), _bias(self, x))
+        return result
 
 
 class _StoredGroupNorm(nn.GroupNorm):
@@ -79,7 +80,7 @@ def compute_as_stored(module: nn.Module, compute_dtype: torch.dtype) -> frozense
     Returns:
         Names of the parameters that may be stored in another dtype now, as in `state_dict`.
     """
-    names = set()
+    names: set[str] = set()
     for prefix, layer in module.named_modules():
         stored = _STORED.get(type(layer))
         if stored is None:
