@@ -12,7 +12,7 @@ STEPS ?=
 SEED ?=
 OUT ?=
 
-.PHONY: help install demo up down destroy status test lint unit clean
+.PHONY: help install demo up down destroy status test lint unit bench bench-smoke clean
 
 help: ## Show this help
 	@echo "make demo    deploy everything into a local cloud and draw a picture"
@@ -22,6 +22,7 @@ help: ## Show this help
 	@echo "make down    stop the local cloud and everything in it"
 	@echo "make destroy cdk destroy --all in the local cloud"
 	@echo "make test    everything that CI runs"
+	@echo "make bench   measure every number of docs/benchmarks again (hours); bench-smoke: a minute"
 	@echo "make clean   stop the local cloud and remove what these commands made"
 
 install: $(VENV)/.runtime node_modules/.installed ## Install only
@@ -55,6 +56,17 @@ lint: $(VENV)/.test node_modules/.installed ## Style, types, import directions
 
 unit: $(VENV)/.test ## Fast tests only
 	$(BIN)/python -m pytest tests/unit
+
+# The peers are large and one of them is built from source: only measuring needs them.
+$(VENV)/.peers: pyproject.toml $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[peers,plots]"
+	@touch $@
+
+bench: $(VENV)/.peers ## Every benchmark, then docs/benchmarks/README.md
+	$(BIN)/python -m benchmarks.suite
+
+bench-smoke: $(VENV)/.runtime ## Do the benchmarks run? In under a minute
+	$(BIN)/python -m benchmarks.smoke
 
 clean: ## Stop the local cloud and remove what these commands made
 	@if [ -x $(BIN)/python ]; then $(LOCAL) down || true; fi

@@ -20,7 +20,17 @@ DOCS = Path(__file__).parents[1] / "docs" / "benchmarks"
 
 @dataclass(frozen=True)
 class Claim:
-    """One measured number. `goal` is None where nothing was promised."""
+    """One measured number.
+
+    Attributes:
+        id: Its name.
+        value: What was measured.
+        unit: "bytes" and "s" are written for people on the page; others as they are.
+        goal: What was promised; None where nothing was.
+        better: Which side of the goal is good.
+        note: What was measured, and where a goal is missed, what was tried.
+        group: Claims of a topic with the same group share a table.
+    """
 
     id: str
     value: float
@@ -28,6 +38,7 @@ class Claim:
     goal: float | None
     better: Literal["lower", "higher"]
     note: str = ""
+    group: str = ""
 
 
 def machine() -> str:
@@ -42,13 +53,14 @@ def machine() -> str:
     return f"{cpu}, {cores} cores, {memory_gib:.0f} GiB, {platform.system()} {platform.machine()}"
 
 
-def write_claims(topic: str, command: str, claims: list[Claim]) -> Path:
-    """Write `docs/benchmarks/<topic>.json`.
+def write_claims(topic: str, command: str, claims: list[Claim], docs: Path = DOCS) -> Path:
+    """Write `<docs>/<topic>.json`.
 
     Args:
         topic: File name without its suffix.
         command: How anyone makes these numbers again.
         claims: What was measured.
+        docs: The folder; tests and smoke runs have their own.
 
     Returns:
         The file's path.
@@ -58,7 +70,7 @@ def write_claims(topic: str, command: str, claims: list[Claim]) -> Path:
         "machine": machine(),
         "date": datetime.now(UTC).date().isoformat(),
     }
-    DOCS.mkdir(parents=True, exist_ok=True)
-    path = DOCS / f"{topic}.json"
+    docs.mkdir(parents=True, exist_ok=True)
+    path = docs / f"{topic}.json"
     path.write_text(json.dumps([asdict(claim) | common for claim in claims], indent=2) + "\n")
     return path

@@ -15,10 +15,11 @@ from .generation import (
 from .jobs import Job, JobImage, JobPage, JobProgress, JobState
 from .manifest import ArtifactFile, LayerEntry, Manifest, WeightStorage
 from .problems import FieldError, Problem, ProblemType
-from .quantization import DataFree, Quantization, RateDistortion, ScaleSearch
+from .quantization import Calibrated, DataFree, Quantization, RateDistortion, ScaleSearch
 
 __all__ = [
     "ArtifactFile",
+    "Calibrated",
     "DataFree",
     "FieldError",
     "GeneratedImage",

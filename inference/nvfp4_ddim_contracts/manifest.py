@@ -57,7 +57,9 @@ class LayerEntry(Contract):
     encoding: LayerEncoding = LayerEncoding.NVFP4
     shape: tuple[int, ...] = Field(description="The original weight's shape.")
     bits_per_weight: float = Field(gt=0)
-    sqnr_db: float = Field(description="10 log10(|w|^2 / |w - dequantised w|^2).")
+    sqnr_db: float | None = Field(
+        description="10 log10(|w|^2 / |w - dequantised w|^2); null where w itself was not at hand."
+    )
 
 
 class ArtifactFile(Contract):

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from ._base import Contract
 
-__all__ = ["DataFree", "Quantization", "RateDistortion", "ScaleSearch"]
+__all__ = ["Calibrated", "DataFree", "Quantization", "RateDistortion", "ScaleSearch"]
 
 
 class ScaleSearch(StrEnum):
@@ -44,5 +44,19 @@ class RateDistortion(Contract):
         return f"rate-distortion optimised, lambda {self.rate_weight:.3g}"
 
 
-Quantization = Annotated[DataFree | RateDistortion, Field(discriminator="method")]
+class Calibrated(Contract):
+    """As `RateDistortion`, but for the error of layers' outputs on prompts that the model drew."""
+
+    method: Literal["calibrated"] = "calibrated"
+    rate_weight: float = Field(ge=0, allow_inf_nan=False, description="As in RateDistortion.")
+    prompts: tuple[str, ...] = Field(min_length=1, description="What the model drew.")
+    steps: int = Field(10, ge=1, le=1000, description="DDIM steps of each picture.")
+    seed: int = Field(0, ge=0, description="Of the first picture; the others' follow.")
+
+    def __str__(self) -> str:
+        """In a few words, for people."""
+        return f"calibrated on {len(self.prompts)} prompts, lambda {self.rate_weight:.3g}"
+
+
+Quantization = Annotated[DataFree | RateDistortion | Calibrated, Field(discriminator="method")]
 """How an artifact was quantised. A new method is a new member with its own `method`."""

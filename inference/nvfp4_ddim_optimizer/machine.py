@@ -13,7 +13,14 @@ from pathlib import Path
 
 import psutil
 
-__all__ = ["Gpu", "InstructionSet", "Machine", "parse_cpu_flags", "probe_machine"]
+__all__ = [
+    "Gpu",
+    "InstructionSet",
+    "Machine",
+    "is_fp4_capability",
+    "parse_cpu_flags",
+    "probe_machine",
+]
 
 _CGROUP = Path("/sys/fs/cgroup")
 _OWN_CGROUP = Path("/proc/self/cgroup")
@@ -68,13 +75,18 @@ class Gpu:
 
     @property
     def has_native_fp4(self) -> bool:
-        """Whether its tensor cores multiply NVFP4 (Blackwell: SM 10.x and 12.x)."""
-        return self.capability[0] in (10, 12)
+        """Whether its tensor cores multiply NVFP4."""
+        return is_fp4_capability(self.capability)
 
     @property
     def has_fast_bf16(self) -> bool:
         """Whether its tensor cores multiply bfloat16 (Ampere and later)."""
         return self.capability >= (8, 0)
+
+
+def is_fp4_capability(capability: tuple[int, int]) -> bool:
+    """Whether tensor cores of a compute capability multiply NVFP4 (Blackwell: 10.x and 12.x)."""
+    return capability[0] in (10, 12)
 
 
 @dataclass(frozen=True)

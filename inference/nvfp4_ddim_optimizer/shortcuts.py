@@ -11,6 +11,7 @@ What each costs and saves is in docs/benchmarks, topic "operations".
 
 from dataclasses import dataclass, replace
 from math import isfinite
+from typing import Any
 
 from nvfp4_ddim_contracts.generation import MAX_CACHE_INTERVAL, MAX_TOKEN_MERGING_RATIO
 from nvfp4_ddim_optimizer.errors import InvalidInputError
@@ -98,11 +99,11 @@ class Shortcuts:
         return replace(self, cache_interval=max(1, min(self.cache_interval, scaled)))
 
 
-def _pair(interval: object) -> tuple[float, float]:
+def _pair(interval: Any) -> tuple[float, float]:
     try:
-        start, stop = interval  # type: ignore[misc]
-        return float(start), float(stop)
+        start, stop = map(float, interval)
     except (TypeError, ValueError):
         raise InvalidInputError(
             f"guidance_interval is a pair of numbers (start, stop), not {interval!r}"
         ) from None
+    return start, stop

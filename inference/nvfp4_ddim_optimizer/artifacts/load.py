@@ -28,7 +28,14 @@ from .layout import (
 from .verify import artifact_sha256, check_files, read_manifest, verify_artifact
 from .weights import load_weights
 
-__all__ = ["LoadedArtifact", "load_artifact"]
+__all__ = [
+    "LoadedArtifact",
+    "build_model",
+    "checked_class_name",
+    "load_artifact",
+    "load_other",
+    "read_json",
+]
 
 # What the libraries raise over configurations that they can't use.
 _UNUSABLE = (AttributeError, KeyError, OSError, TypeError, ValueError)
@@ -96,7 +103,7 @@ def load_artifact(
     else:
         manifest = read_manifest(root)
         check_files(root, manifest)
-    index = _read_json(root / MODEL_INDEX_NAME)
+    index = read_json(root / MODEL_INDEX_NAME)
     if index.get("_class_name") != manifest.pipeline_class:
         raise ArtifactFormatError(
             f"{MODEL_INDEX_NAME} and the manifest of {root} name different pipelines"
@@ -134,7 +141,7 @@ def _load_components(
             continue
         components[name] = None
         if entry != [None, None]:
-            class_name = _checked_class_name(root, name, entry)
+            class_name = checked_class_name(root, name, entry)
             if component_kind(class_name).role == "model":
                 model = _empty_model(root / name, class_name, quantised.pop(name, []))
                 path = root / name / weights_name(class_name, manifest.storage)
@@ -142,7 +149,7 @@ def _load_components(
                 _check_scales(root / name, model)
                 components[name] = model.requires_grad_(False).eval()
             else:
-                components[name] = _load_other(root / name, class_name)
+                components[name] = load_other(root / name, class_name)
     if quantised:
         raise ArtifactFormatError(
             f"the manifest of {root} has layers of components that are not there: "
@@ -151,8 +158,13 @@ def _load_components(
     return components
 
 
-def _checked_class_name(root: Path, name: str, entry: list[Any]) -> str:
-    """The class named by an entry of model_index.json; only allowed ones pass."""
+def checked_class_name(root: Path, name: str, entry: list[Any]) -> str:
+    """The class named by an entry of model_index.json; only allowed ones pass.
+
+    Raises:
+        ArtifactFormatError: It is no component's entry, or names a wrong library.
+        ModelNotSupportedError: The class is not on the list.
+    """
     if not is_component_name(name) or len(entry) != 2 or not isinstance(entry[1], str):
         raise ArtifactFormatError(
             f"{root / MODEL_INDEX_NAME} has an entry that is no component: {name!r}: {entry!r}"
@@ -162,13 +174,17 @@ def _checked_class_name(root: Path, name: str, entry: list[Any]) -> str:
     return entry[1]
 
 
-def _load_other(directory: Path, class_name: str) -> Any:
-    """A tokenizer or a scheduler."""
+def load_other(directory: Path, class_name: str) -> Any:
+    """A tokenizer or a scheduler.
+
+    Raises:
+        ArtifactFormatError: The directory holds none of that class.
+    """
     cls = component_class(class_name)
     try:
         if component_kind(class_name).role == "tokenizer":
             return cls.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
-        return cls.from_config(_read_json(directory / SCHEDULER_CONFIG_NAME))
+        return cls.from_config(read_json(directory / SCHEDULER_CONFIG_NAME))
     except _UNUSABLE as error:
         raise ArtifactFormatError(f"{directory} holds no usable {class_name}: {error}") from error
 
@@ -178,8 +194,8 @@ def _empty_model(directory: Path, class_name: str, layers: list[str]) -> torch.n
     try:
         # Buffers stay real: those that are computed (CLIP's position ids) are in no file.
         with init_empty_weights(include_buffers=False):
-            model: torch.nn.Module = _build_model(
-                component_class(class_name), _read_json(directory / CONFIG_NAME)
+            model: torch.nn.Module = build_model(
+                component_class(class_name), read_json(directory / CONFIG_NAME)
             )
         replace_with_empty(model, layers)
     except _UNUSABLE as error:
@@ -187,7 +203,8 @@ def _empty_model(directory: Path, class_name: str, layers: list[str]) -> torch.n
     return model
 
 
-def _build_model(cls: Any, config: dict[str, Any]) -> Any:
+def build_model(cls: Any, config: dict[str, Any]) -> Any:
+    """A diffusers or transformers model from its configuration, with untrained weights."""
     if hasattr(cls, "from_config"):
         return cls.from_config(config)
     return cls(cls.config_class.from_dict(config))
@@ -202,7 +219,12 @@ def _check_scales(directory: Path, model: torch.nn.Module) -> None:
                 raise ArtifactFormatError(f"{directory}: {name}: {error}") from error
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        ArtifactFormatError: It can't be read, or is no object.
+    """
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError) as error:

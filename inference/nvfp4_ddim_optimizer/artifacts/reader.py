@@ -1,6 +1,7 @@
 """Reading a component's weights, plain or compressed, tensor by tensor."""
 
 import json
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,9 @@ from .frames import FrameError, decode_frame
 from .layout import DENSE_KEY, DENSE_VERSION
 
 __all__ = ["WeightsFile"]
+
+_SMALL_FRAME_BYTES = 64 * 1024  # decompressed sooner than handed to another thread
+_AHEAD = 4  # tensors a thread
 
 
 class _Table(BaseModel):
@@ -70,6 +74,10 @@ class WeightsFile:
         self.tensors = container.tensors | self._frames
         self._stored = container.tensors
         self._mapped: Any = safe_open(path, framework="pt", device="cpu")
+        # Frames are read and not mapped: pages that were decompressed would go on counting as this
+        # process's.
+        self._file = path.open("rb", buffering=0)
+        self._file_lock = threading.Lock()
 
     def read(self, name: str) -> Tensor:
         """Read a tensor: mapped from the file where it is stored as it is, else decompressed.
@@ -107,18 +115,20 @@ class WeightsFile:
         Raises:
             ArtifactCorruptError: As `read`.
         """
+        ahead: deque[tuple[str, Future[Tensor] | None]] = deque()
         with ThreadPoolExecutor(threads) as pool:
-            ahead: deque[tuple[str, Future[Tensor]]] = deque()
             try:
                 for name in names:
-                    ahead.append((name, pool.submit(self.read, name)))
-                    if len(ahead) > 2 * threads:
-                        yield _finished(*ahead.popleft())
+                    inline = threads == 1 or self._is_small(name)
+                    ahead.append((name, None if inline else pool.submit(self.read, name)))
+                    if len(ahead) > _AHEAD * threads or threads == 1:
+                        yield self._taken(*ahead.popleft())
                 while ahead:
-                    yield _finished(*ahead.popleft())
+                    yield self._taken(*ahead.popleft())
             finally:
                 for _, future in ahead:
-                    future.cancel()
+                    if future is not None:
+                        future.cancel()
 
     def __enter__(self) -> Self:
         self._mapped.__enter__()
@@ -130,13 +140,19 @@ class WeightsFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._file.close()
         self._mapped.__exit__(error_type, error, traceback)
 
     def _read_frame(self, stored: StoredTensor) -> bytes:
-        # Read and not mapped: pages that were decompressed would go on counting as this process's.
-        with self.path.open("rb") as file:
-            file.seek(stored.start)
-            return file.read(stored.bytes)
+        with self._file_lock:
+            self._file.seek(stored.start)
+            return self._file.read(stored.bytes)
+
+    def _taken(self, name: str, future: Future[Tensor] | None) -> tuple[str, Tensor]:
+        return name, self.read(name) if future is None else future.result()
+
+    def _is_small(self, name: str) -> bool:
+        return name not in self._frames or self._stored[name].bytes < _SMALL_FRAME_BYTES
 
 
 def _compressed_tensors(path: Path, container: Container) -> dict[str, StoredTensor]:
@@ -163,7 +179,3 @@ def _compressed_tensors(path: Path, container: Container) -> dict[str, StoredTen
     return {
         name: StoredTensor(name, dtype, shape) for name, (dtype, shape) in table.tensors.items()
     }
-
-
-def _finished(name: str, future: "Future[Tensor]") -> tuple[str, Tensor]:
-    return name, future.result()

@@ -130,7 +130,11 @@ def _try_out(model: str, search: ScaleSearch) -> InspectReport:
 
 def _components(layers: Sequence[LayerEntry]) -> list[dict[str, object]]:
     return [
-        {**asdict(summary), "worst": summary.worst.name, "worst_sqnr_db": summary.worst.sqnr_db}
+        {
+            **asdict(summary),
+            "worst": None if summary.worst is None else summary.worst.name,
+            "worst_sqnr_db": None if summary.worst is None else summary.worst.sqnr_db,
+        }
         for summary in summarise(layers)
     ]
 

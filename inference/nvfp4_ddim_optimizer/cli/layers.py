@@ -23,8 +23,8 @@ class ComponentSummary:
         weights: How many weights they have.
         packed_bytes: What these take.
         bits_per_weight: Mean over the weights.
-        sqnr_db: Mean over the layers.
-        worst: The layer with the lowest SQNR.
+        sqnr_db: Mean over the layers whose error is known; None if it is known of none.
+        worst: The layer with the lowest SQNR; None likewise.
     """
 
     component: str
@@ -32,8 +32,8 @@ class ComponentSummary:
     weights: int
     packed_bytes: int
     bits_per_weight: float
-    sqnr_db: float
-    worst: LayerEntry
+    sqnr_db: float | None
+    worst: LayerEntry | None
 
 
 def summarise(entries: Iterable[LayerEntry]) -> list[ComponentSummary]:
@@ -47,14 +47,15 @@ def summarise(entries: Iterable[LayerEntry]) -> list[ComponentSummary]:
 def _summarise_component(component: str, group: Sequence[LayerEntry]) -> ComponentSummary:
     weights = sum(_weights(entry) for entry in group)
     packed_bytes = sum(_packed_bytes(entry) for entry in group)
+    known = [(entry.sqnr_db, entry) for entry in group if entry.sqnr_db is not None]
     return ComponentSummary(
         component=component,
         layers=len(group),
         weights=weights,
         packed_bytes=round(packed_bytes),
         bits_per_weight=8 * packed_bytes / weights,
-        sqnr_db=sum(entry.sqnr_db for entry in group) / len(group),
-        worst=min(group, key=lambda entry: entry.sqnr_db),
+        sqnr_db=sum(error for error, _ in known) / len(known) if known else None,
+        worst=min(known, key=lambda pair: pair[0])[1] if known else None,
     )
 
 
@@ -67,7 +68,7 @@ def layer_table(entries: Iterable[LayerEntry], *, every_layer: bool = False) -> 
                 f"{entry.component}.{entry.name}",
                 "×".join(map(str, entry.shape)),
                 f"{entry.bits_per_weight:.3f}",
-                f"{entry.sqnr_db:.2f}",
+                _decibels(entry.sqnr_db),
                 format_bytes(_packed_bytes(entry)),
             )
         return table
@@ -81,8 +82,8 @@ def layer_table(entries: Iterable[LayerEntry], *, every_layer: bool = False) -> 
             f"{summary.weights:,}",
             f"{summary.bits_per_weight:.3f}",
             format_bytes(summary.packed_bytes),
-            f"{summary.sqnr_db:.2f}",
-            f"{summary.worst.sqnr_db:.2f}",
+            _decibels(summary.sqnr_db),
+            _decibels(None if summary.worst is None else summary.worst.sqnr_db),
         )
     return table
 
@@ -113,7 +114,8 @@ def plot_layers(entries: Sequence[LayerEntry], path: Path, title: str) -> None:
         places, colour = [i for i, _ in chosen], f"C{number}"
         kilobytes = [_packed_bytes(entry) / 1000 for _, entry in chosen]
         sizes.bar(places, kilobytes, width=1.0, color=colour, label=component)
-        errors.plot(places, [e.sqnr_db for _, e in chosen], ".", color=colour, label=component)
+        decibels = [math.nan if e.sqnr_db is None else e.sqnr_db for _, e in chosen]
+        errors.plot(places, decibels, ".", color=colour, label=component)
     sizes.set(ylabel="size in NVFP4, kB", yscale="log", title=title)
     errors.set(ylabel="SQNR, dB (higher is better)", xlabel="layer, in the model's order")
     errors.grid(axis="y", alpha=0.3)
@@ -130,6 +132,10 @@ def format_bytes(count: float) -> str:
         if count < 1000:
             return f"{count:.1f} {unit}"
     return f"{count / 1000:.2f} GB"
+
+
+def _decibels(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
 
 
 def _weights(entry: LayerEntry) -> int:

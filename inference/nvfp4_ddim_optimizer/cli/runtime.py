@@ -140,10 +140,10 @@ class WeightsProgress:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(what, total=total)
 
-    def advance(self, weights: int) -> None:
-        """So many weights more are done."""
+    def advance(self, done: int) -> None:
+        """So many weights or steps more are done."""
         if self._task is not None:
-            self._bar.advance(self._task, weights)
+            self._bar.advance(self._task, done)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import importlib.machinery
 import warnings
 from functools import lru_cache
 from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ __all__ = ["Library", "library", "library_path", "select_instruction_set"]
 _FOLDER = Path(__file__).parent
 _STEM = "_kernels"
 _POINTER, _INT64, _INT32 = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32
+_ALIGNMENT = 16  # floats: a cache line, and the widest vector
 
 
 class _Search(ctypes.Structure):
@@ -48,8 +50,14 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
         [_POINTER, _POINTER, _POINTER, _INT64, _INT32, _POINTER, _INT32],
     ),
     "nvfp4_search_blocks": (None, [ctypes.POINTER(_Search), _INT32]),
+    "nvfp4_convolve_scratch": (_INT64, [_POINTER, _INT32]),
+    "nvfp4_convolve": (None, [*[_POINTER] * 8, _INT32]),
 }
 _FORMATS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
+
+
+class _Convolution(ctypes.Structure):
+    _fields_: ClassVar = [(name, _INT64) for name in ("n", "h", "w", "c", "o")]
 
 
 class Library:
@@ -130,6 +138,40 @@ class Library:
         )
         self._functions.nvfp4_search_blocks(search, torch.get_num_threads())
         return codes, scales
+
+    def convolve(
+        self,
+        x: Tensor,
+        packed: tuple[Tensor, Tensor, Tensor],
+        bias: Tensor | None,
+        out: Tensor,
+    ) -> None:
+        """Convolve 3x3 with stride 1 and padding 1.
+
+        Every tensor is of the CPU and contiguous, `x` and `out` in the sense of channels_last.
+
+        Args:
+            x: float32 [N, C, H, W], C a multiple of 16.
+            packed: The weight: codes uint8 [O, 9 C / 2], scales float8_e4m3fn [O, 9 C / 16],
+                global scale float32 [].
+            bias: float32 [O] or None.
+            out: float32 [N, O, H, W].
+        """
+        batch, channels, height, width = x.shape
+        shape = _Convolution(batch, height, width, channels, out.shape[1])
+        threads = torch.get_num_threads()
+        floats = self._functions.nvfp4_convolve_scratch(ctypes.byref(shape), threads)
+        scratch = torch.empty(floats + _ALIGNMENT)
+        offset = -(scratch.data_ptr() // 4) % _ALIGNMENT
+        self._functions.nvfp4_convolve(
+            ctypes.byref(shape),
+            x.data_ptr(),
+            *(part.data_ptr() for part in packed),
+            None if bias is None else bias.data_ptr(),
+            out.data_ptr(),
+            scratch.data_ptr() + 4 * offset,
+            threads,
+        )
 
 
 def library_path() -> Path | None:

@@ -23,7 +23,11 @@ from nvfp4_ddim_optimizer.nvfp4 import (
     matrix_to_weight,
     packed_shapes,
     quantize,
+    swizzle_scales,
 )
+
+from .scaled_matmul import gains_by_fp4, scaled_linear
+from .winograd import convolve_3x3, suits_input, suits_weight
 
 __all__ = ["NVFP4Conv2d", "NVFP4Layer", "NVFP4Linear", "Residency", "set_residency"]
 
@@ -45,7 +49,9 @@ class Residency(StrEnum):
     """NVFP4 alone, dequantised in every call: 4.5 bits a weight."""
 
     RESIDENT = "resident"
-    """The dequantised weight too, made in the first call: as fast as the plain layer."""
+    """The dequantised weight too, made in the first call: as fast as the plain layer.
+
+    Layers that are faster straight from their codes never make one."""
 
 
 class NVFP4Layer(nn.Module):
@@ -61,6 +67,7 @@ class NVFP4Layer(nn.Module):
     weight_scale_2: Tensor
     bias: nn.Parameter | None
     dense: Tensor | None
+    swizzled_scales: Tensor | None
 
     def __init__(self, shape: tuple[int, ...], *, bias: bool, device: Device = None) -> None:
         super().__init__()
@@ -73,6 +80,7 @@ class NVFP4Layer(nn.Module):
         )
         self.register_buffer("weight_scale_2", torch.empty((), dtype=torch.float32, device=device))
         self.register_buffer("dense", None, persistent=False)
+        self.register_buffer("swizzled_scales", None, persistent=False)
         # A parameter, so that a model of quantised layers alone still has a floating dtype.
         values = torch.empty(shape[0], device=device) if bias else None
         self.bias = None if values is None else nn.Parameter(values, requires_grad=False)
@@ -99,7 +107,7 @@ class NVFP4Layer(nn.Module):
         self.weight = quantized.codes
         self.weight_scale = quantized.scales
         self.weight_scale_2 = quantized.global_scale
-        self.dense = None
+        self.dense = self.swizzled_scales = None
         if bias is not None:
             self.bias = nn.Parameter(bias.detach().clone(), requires_grad=False)
 
@@ -136,7 +144,7 @@ class NVFP4Layer(nn.Module):
         through `fn` disguised as integers. What was dequantised is dropped, to be made again
         from the exact weight.
         """
-        self.dense = None
+        self.dense = self.swizzled_scales = None
         packed = {name: _apply_to_packed(fn, self.get_buffer(name)) for name in _PACKED}
         self._buffers.update(dict.fromkeys(packed))  # torch skips buffers that are None
         try:
@@ -183,7 +191,17 @@ class NVFP4Linear(NVFP4Layer):
         Returns:
             [..., out_features] in `x.dtype`.
         """
+        if gains_by_fp4(x, self.weight):
+            return self._multiply_fp4(x)
         return nn.functional.linear(x, self.dense_weight(x), self.dense_bias(x))
+
+    def _multiply_fp4(self, x: Tensor) -> Tensor:
+        """The same on FP4 tensor cores; the order that they read scales in is kept."""
+        if self.swizzled_scales is None:
+            self.swizzled_scales = swizzle_scales(self.weight_scale)
+        return scaled_linear(
+            x, self.weight, self.swizzled_scales, self.weight_scale_2, self.dense_bias(x)
+        )
 
     def extra_repr(self) -> str:
         """What print(model) shows."""
@@ -219,6 +237,7 @@ class NVFP4Conv2d(NVFP4Layer):
         self.padding = padding
         self.dilation = dilation
         self.groups = groups
+        self._suits_winograd = suits_weight(self.shape, stride, padding, dilation, groups)
 
     @classmethod
     def empty_like(cls, layer: nn.Conv2d, device: Device = "meta") -> Self:
@@ -262,6 +281,8 @@ class NVFP4Conv2d(NVFP4Layer):
         Returns:
             [B, out_channels, H', W'] in `x.dtype`.
         """
+        if self._suits_winograd and suits_input(x):
+            return convolve_3x3(x, self.weight, self.weight_scale, self.weight_scale_2, self.bias)
         return nn.functional.conv2d(
             x,
             self.dense_weight(x),

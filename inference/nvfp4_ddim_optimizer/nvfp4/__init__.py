@@ -19,6 +19,8 @@ from .quantizer import (
 )
 from .rate_distortion import quantize_rate_distortion
 from .rounding import decode_e2m1, encode_e2m1, round_to_e2m1, round_to_e4m3
+from .scales import block_reciprocals, choose_block_scales, choose_global_scale
+from .swizzle import swizzle_scales, swizzled_shape, unswizzle_scales
 from .tensor import QuantizedTensor, matrix_to_weight, packed_shapes, weight_to_matrix
 
 __all__ = [
@@ -29,6 +31,9 @@ __all__ = [
     "QuantizedTensor",
     "Quantizer",
     "RateDistortionQuantizer",
+    "block_reciprocals",
+    "choose_block_scales",
+    "choose_global_scale",
     "decode_e2m1",
     "dequantize",
     "dequantize_matrix",
@@ -42,6 +47,9 @@ __all__ = [
     "quantizer_for",
     "round_to_e2m1",
     "round_to_e4m3",
+    "swizzle_scales",
+    "swizzled_shape",
     "unpack_codes",
+    "unswizzle_scales",
     "weight_to_matrix",
 ]

@@ -63,7 +63,7 @@ class RateDistortionQuantizer:
         return quantize_rate_distortion(weight, self.record.rate_weight)
 
 
-def quantizer_for(record: Quantization) -> Quantizer:
+def quantizer_for(record: DataFree | RateDistortion) -> Quantizer:
     """The quantiser that a record describes.
 
     Args:

@@ -29,13 +29,15 @@ from .rounding import round_to_e4m3
 from .scales import SWEEP_STEPS, choose_global_scale
 from .tensor import QuantizedTensor, packed_shapes
 
-__all__ = ["quantize_rate_distortion"]
+__all__ = ["RATE_DISTORTION_STEPS", "BlockSearch", "quantize_rate_distortion"]
 
 # Above amax/6 a block's weights fall on smaller codes, which are closer to each other and so nearer
 # to a uniform quantiser, the best one for entropy-coded weights: 4 steps up, the smallest size at a
 # given error is 0.2 bits a weight more than 12 up, and 16 give nothing more. Far below amax/6 the
 # clipped weight's error never pays once bits count.
-_STEPS = range(-7, 13)
+RATE_DISTORTION_STEPS = range(-7, 13)
+"""Block scales to try, as distances from amax/6 in E4M3 numbers."""
+
 _FIT_BLOCKS = 1 << 14
 _FIT_ROUNDS = 4
 _BLOCKS_PER_CHUNK = 1 << 16
@@ -63,20 +65,20 @@ def quantize_rate_distortion(
     """
     if not 0 <= rate_weight < math.inf:
         raise InvalidInputError(f"the rate weight must be finite and not negative: {rate_weight}")
-    search = _BlockSearch(weight, importance)
+    search = BlockSearch(weight, importance)
     if rate_weight == 0:
         return search.run(CodeLengths.typical(), 0.0, SWEEP_STEPS)
     rate = rate_weight * search.variance
-    return search.run(search.fit(rate), rate, _STEPS)
+    return search.run(search.fit(rate), rate, RATE_DISTORTION_STEPS)
 
 
-class _BlockSearch:
+class BlockSearch:
     """One weight, and what does not change between rounds."""
 
     def __init__(self, weight: Tensor, importance: Tensor | None) -> None:
         self._shape = tuple(weight.shape)
         self._blocks = as_blocks(weight)
-        self._global_scale = choose_global_scale(finite_amax(weight), ScaleSearch.SWEEP)
+        self.global_scale = choose_global_scale(finite_amax(weight), ScaleSearch.SWEEP)
         columns = self._blocks.shape[0] // packed_shapes(self._shape)[1][0]
         self._importance = (
             None
@@ -92,7 +94,7 @@ class _BlockSearch:
         rows = torch.arange(0, count, stride, device=self._blocks.device)
         lengths = CodeLengths.typical()
         for _ in range(_FIT_ROUNDS):
-            packed, scales = self._search(rows, lengths, rate, _STEPS)
+            packed, scales = self._search(rows, lengths, rate, RATE_DISTORTION_STEPS)
             lengths = CodeLengths.of_counts(*count_symbols(packed, scales))
         return lengths
 
@@ -110,7 +112,7 @@ class _BlockSearch:
         return QuantizedTensor(
             codes=codes,
             scales=scales.view(torch.float8_e4m3fn).view(scale_shape),
-            global_scale=self._global_scale,
+            global_scale=self.global_scale,
             shape=self._shape,
         )
 
@@ -124,7 +126,7 @@ class _BlockSearch:
 
     def _scaled(self, rows: Tensor) -> Tensor:
         """Blocks in units of the global scale, float32."""
-        return self._blocks[rows].to(torch.float32) / self._global_scale
+        return self._blocks[rows].to(torch.float32) / self.global_scale
 
     def _weighing(self, rows: Tensor) -> Tensor | None:
         if self._importance is None:

@@ -1,12 +1,13 @@
 """Which rate weight gives an artifact of a certain size.
 
-Size falls as the rate weight grows. It is bisected on a sample of every layer, with the bits that
-the sample's code and scale frequencies say (`nvfp4.entropy_bits`), which storage comes close to.
+Size falls as the rate weight grows, nearly linearly in its logarithm. The rate weight is bisected
+on a sample of every layer, with the bits that the sample's code and scale frequencies say
+(`nvfp4.entropy_bits`), which storage comes close to.
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -22,9 +23,10 @@ _MIN_ROWS = 4
 # What zstd's Huffman code takes above the entropy, in bits a weight: codes and scales together.
 _CODER_LOSS = 0.025
 # Beyond, more than half of a Gaussian weight is lost.
-_MAX_RATE_WEIGHT = 0.25
-_MIN_RATE_WEIGHT = 2.0**-12
-_BISECTIONS = 12
+_MAX_RATE_WEIGHT = 0.128
+_MIN_RATE_WEIGHT = 0.001
+_MAX_TRIALS = 10
+_TOLERANCE = 1e-3
 _DIGITS = 4
 
 
@@ -69,6 +71,7 @@ class StorageModel:
 
     samples: tuple[LayerSample, ...]
     kept_bytes: int
+    _sizes: dict[float, float] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, weights: Iterable[tuple[str, Tensor]], kept_bytes: int) -> "StorageModel":
@@ -91,7 +94,7 @@ class StorageModel:
         return self.kept_bytes + (bits + coder) / 8
 
     def rate_weight_for(self, target_bytes: float) -> float:
-        """The smallest rate weight whose expected size is not above a target.
+        """A rate weight whose expected size is not above a target, and close to it.
 
         Args:
             target_bytes: What the artifact may take.
@@ -102,20 +105,36 @@ class StorageModel:
         Raises:
             InvalidInputError: No rate weight makes the artifact that small.
         """
-        if self.bytes_at(0.0) <= target_bytes:
+        if self._size(0.0) <= target_bytes:
             return 0.0
         low, high = _MIN_RATE_WEIGHT, _MAX_RATE_WEIGHT
-        least = self.bytes_at(high)
-        if least > target_bytes:
+        if self._size(high) > target_bytes:
             raise InvalidInputError(
-                f"NVFP4 can't take less than about {least / 1e6:.1f} MB here, of which "
+                f"NVFP4 can't take less than about {self._size(high) / 1e6:.1f} MB here, of which "
                 f"{self.kept_bytes / 1e6:.1f} MB are layers that stay as they are; "
                 f"{target_bytes / 1e6:.1f} MB were asked for"
             )
-        for _ in range(_BISECTIONS):
-            middle = math.sqrt(low * high)
-            if self.bytes_at(middle) <= target_bytes:
+        if self._size(low) <= target_bytes:
+            return low
+        for _ in range(_MAX_TRIALS):
+            if self._size(high) >= target_bytes * (1 - _TOLERANCE):
+                break
+            middle = self._between(low, high, target_bytes)
+            if self._size(middle) <= target_bytes:
                 high = middle
             else:
                 low = middle
-        return float(f"{high:.{_DIGITS}g}")
+        return high
+
+    def _between(self, low: float, high: float, target_bytes: float) -> float:
+        """Where size, linear in log(rate weight), would be a little under the target."""
+        above, below = self._size(low), self._size(high)
+        aim = target_bytes * (1 - _TOLERANCE / 2)
+        share = min(max((above - aim) / (above - below), 0.1), 0.9)
+        middle = math.exp(math.log(low) * (1 - share) + math.log(high) * share)
+        return float(f"{middle:.{_DIGITS}g}")
+
+    def _size(self, rate_weight: float) -> float:
+        if rate_weight not in self._sizes:
+            self._sizes[rate_weight] = self.bytes_at(rate_weight)
+        return self._sizes[rate_weight]

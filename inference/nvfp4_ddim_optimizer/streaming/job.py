@@ -7,14 +7,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from nvfp4_ddim_contracts import Manifest, Quantization, RateDistortion, WeightStorage
+from nvfp4_ddim_contracts import Calibrated, Manifest, Quantization, RateDistortion, WeightStorage
 from nvfp4_ddim_optimizer.artifacts import WeightsWriter, check_destination, save_artifact
+from nvfp4_ddim_optimizer.calibration import CalibratedQuantizer
 from nvfp4_ddim_optimizer.errors import BudgetExceededError, InvalidInputError
-from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
+from nvfp4_ddim_optimizer.nvfp4 import Quantizer, quantizer_for
 from nvfp4_ddim_optimizer.sources import ModelSource, parameter_bytes
 from nvfp4_ddim_optimizer.tasks import TextToImageModel
 
 from .budget import StorageModel
+from .calibrate import correct_biases, gather_statistics
 from .model import StreamedModel, open_model
 from .workspace import Workspace
 
@@ -23,7 +25,7 @@ __all__ = ["ArtifactDetails", "Budget", "Progress", "quantize_to_artifact"]
 _FP32_BYTES = 4
 _ATTEMPTS = 4
 # The estimate is a few tenths of a percent off: aim lower, so that one attempt is usually enough.
-_MARGIN = 0.002
+_MARGIN = 0.001
 _CONFIGURATION_SUFFIXES = frozenset({".json", ".txt", ".model"})
 
 
@@ -72,10 +74,10 @@ class Progress(Protocol):
     """Is told how far the work is."""
 
     def begin(self, what: str, total: int | None) -> None:
-        """Work of a new kind begins, on `total` weights; None if that says nothing about it."""
+        """Work of a new kind begins: so many weights, or steps; None if nobody can tell."""
 
-    def advance(self, weights: int) -> None:
-        """So many weights more are done."""
+    def advance(self, done: int) -> None:
+        """So many of them more are done."""
 
 
 def quantize_to_artifact(
@@ -117,7 +119,7 @@ def quantize_to_artifact(
     job = _Job(destination, details, storage, overwrite, progress or _Silent())
     model = job.open(source)
     if budget is None:
-        return job.run(model, quantization)
+        return job.run(model, job.quantizer(source, quantization))
     if not isinstance(quantization, RateDistortion) or storage is not WeightStorage.DENSE:
         raise InvalidInputError("a budget needs rate-distortion optimised weights, stored densely")
     max_bytes = budget.max_bytes(parameter_bytes(model.pipeline) // _FP32_BYTES)
@@ -126,7 +128,7 @@ def quantize_to_artifact(
     for _ in range(_ATTEMPTS):
         fitted = RateDistortion(rate_weight=estimate.rate_weight_for(aim))
         try:
-            return job.run(model, fitted, max_bytes)
+            return job.run(model, quantizer_for(fitted), max_bytes)
         except BudgetExceededError as error:
             aim -= error.artifact_bytes - max_bytes
         model = job.open(source)
@@ -162,11 +164,24 @@ class _Job:
             kept_bytes = path.stat().st_size + _configuration_bytes(model.directory)
         return StorageModel.of(model.weights(), kept_bytes)
 
+    def quantizer(self, source: ModelSource, quantization: Quantization) -> Quantizer:
+        """What a record describes; calibrated if that is what it says."""
+        if not isinstance(quantization, Calibrated):
+            return quantizer_for(quantization)
+        model = self.open(source)
+        self.progress.begin("Calibrating", len(quantization.prompts) * quantization.steps)
+        statistics = gather_statistics(
+            model,
+            quantization,
+            self.details.default_guidance_scale,
+            on_step=lambda _: self.progress.advance(1),
+        )
+        return CalibratedQuantizer(quantization, statistics)
+
     def run(
-        self, model: StreamedModel, quantization: Quantization, max_bytes: int | None = None
+        self, model: StreamedModel, quantizer: Quantizer, max_bytes: int | None = None
     ) -> Manifest:
         """Quantise and write, or raise BudgetExceededError."""
-        quantizer = quantizer_for(quantization)
         workspace = Workspace(Workspace.beside(self.destination), model.made_from(quantizer))
         self.progress.begin("Quantising", model.weight_count)
         layers = model.quantize(
@@ -174,6 +189,8 @@ class _Job:
             workspace=workspace,
             on_layer=lambda entry: self.progress.advance(math.prod(entry.shape)),
         )
+        if isinstance(quantizer, CalibratedQuantizer):
+            correct_biases(model, quantizer.statistics)
         self.progress.begin("Writing the artifact", None)
         height, width = TextToImageModel.from_diffusers(model.pipeline).native_size
         manifest = save_artifact(
@@ -184,7 +201,7 @@ class _Job:
             original_model=self.details.original_model,
             license=self.details.license,
             attribution=self.details.attribution,
-            quantization=quantization,
+            quantization=quantizer.record,
             storage=self.storage,
             default_guidance_scale=self.details.default_guidance_scale,
             native_height=height,
@@ -203,7 +220,7 @@ class _Silent:
     def begin(self, what: str, total: int | None) -> None:
         """Do nothing."""
 
-    def advance(self, weights: int) -> None:
+    def advance(self, done: int) -> None:
         """Do nothing."""
 
 

@@ -220,3 +220,55 @@ def test_sums_layers_up_by_component() -> None:
 )
 def test_formats_sizes(count: float, text: str) -> None:
     assert format_bytes(count) == text
+
+
+def test_convert_there_and_back(artifact: Path, tmp_path: Path) -> None:
+    result = run("convert", artifact, tmp_path / "out", "--to", "comfyui", "--json")
+    assert result.exit_code == ExitCode.OK, result.output
+    parts = {part["component"]: part for part in json.loads(result.stdout)["components"]}
+    assert parts["unet"]["packed_convs"] > 0
+    assert parts["unet"]["dequantised"] == 0
+
+    result = run("convert", tmp_path / "out", tmp_path / "back")
+    assert result.exit_code == ExitCode.OK, result.output
+    assert "unet from comfyui" in result.stdout
+    manifests = [
+        (folder / "manifest.json").read_bytes() for folder in (artifact, tmp_path / "back")
+    ]
+    assert manifests[0] == manifests[1]
+
+
+def test_convert_says_what_became_of_convolutions(artifact: Path, tmp_path: Path) -> None:
+    packed = run("convert", artifact, tmp_path / "packed", "--to", "torchao")
+    dense = run("convert", artifact, tmp_path / "dense", "--to", "torchao", "--convs", "bf16")
+    assert packed.exit_code == dense.exit_code == ExitCode.OK, dense.output
+    assert "--convs bf16" in packed.output
+    assert "note:" not in dense.output
+
+
+def test_convert_of_another_programs_files(artifact: Path, tmp_path: Path) -> None:
+    run("convert", artifact, tmp_path / "out", "--to", "modelopt")
+    (tmp_path / "out" / "nvfp4_export.json").unlink()
+    result = run("convert", tmp_path / "out", tmp_path / "Theirs", "--license", "MIT", "--json")
+    assert result.exit_code == ExitCode.OK, result.output
+    manifest = json.loads(result.stdout)
+    assert (manifest["name"], manifest["license"]) == ("theirs", "MIT")
+    assert (manifest["native_width"], manifest["scale_search"]) == (16, "absmax")
+    assert all(layer["sqnr_db"] is None for layer in manifest["layers"])
+    shown = run("inspect", tmp_path / "Theirs")
+    assert shown.exit_code == ExitCode.OK, shown.output
+    assert "–" in shown.stdout
+
+
+def test_convert_refuses_what_makes_no_sense(artifact: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for arguments, words in (
+        ((artifact, out), "say with --to"),
+        ((artifact, out, "--to", "gguf", "--name", "x"), "for --to artifact only"),
+        ((tmp_path, out, "--to", "gguf"), "convert it to one first"),
+    ):
+        result = run("convert", *arguments)
+        assert result.exit_code == ExitCode.USAGE
+        assert words in result.output
+    assert run("convert", tmp_path, out).exit_code == ExitCode.ARTIFACT
+    assert not out.exists()

@@ -1,0 +1,75 @@
+"""Every benchmark that can run on this machine, one after the other, and then the page.
+
+Run: python -m benchmarks.suite   (or `make bench`; hours on a small machine)
+"""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import typer
+
+from benchmarks.claims import DOCS
+from benchmarks.page import write_page
+
+__all__ = ["BENCHMARKS", "Benchmark", "main"]
+
+_ROOT = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One script.
+
+    Attributes:
+        command: Its module and arguments.
+        obstacle: Says why it can't run here, or None.
+    """
+
+    command: tuple[str, ...]
+    obstacle: Callable[[], str | None] = lambda: None
+
+
+def _needs_drawings() -> str | None:
+    data = _ROOT / "training" / "data" / "emoji_64.npz"
+    return None if data.exists() else "needs `python -m training.emoji_data` first"
+
+
+def _needs_node() -> str | None:
+    return None if shutil.which("node") else "needs Node.js for the AWS CDK"
+
+
+BENCHMARKS = (
+    Benchmark(("benchmarks.retrieval",), _needs_drawings),
+    Benchmark(("benchmarks.demo",), _needs_node),
+    Benchmark(("benchmarks.speed", "--full")),
+)
+"""In this order: quick ones first."""
+
+
+def main() -> None:
+    """Run them all; one that fails does not keep the others from running."""
+    failed = []
+    for benchmark in BENCHMARKS:
+        name = " ".join(benchmark.command)
+        obstacle = benchmark.obstacle()
+        if obstacle:
+            typer.echo(f"== {name}: left out, {obstacle}")
+            continue
+        typer.echo(f"== {name}")
+        done = subprocess.run(  # noqa: S603
+            [sys.executable, "-m", *benchmark.command], cwd=_ROOT, check=False
+        )
+        if done.returncode:
+            failed.append(name)
+    typer.echo(f"-> {write_page(DOCS)}")
+    if failed:
+        typer.echo(f"failed: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    typer.run(main)
