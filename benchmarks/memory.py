@@ -152,7 +152,7 @@ def measure(case: Case) -> dict[str, Any]:
     Raises:
         RuntimeError: It failed.
     """
-    done = subprocess.run(_command(case), capture_output=True, text=True, check=False)
+    done = subprocess.run(_command(case), capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise RuntimeError(f"{case.name} failed:\n{done.stderr}")
     result: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

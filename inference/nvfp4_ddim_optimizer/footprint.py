@@ -100,10 +100,13 @@ class Component:
     Attributes:
         stored_bytes: As the artifact stores them.
         dense_bytes: In float32.
+        never_dense_bytes: The part of `dense_bytes` that a CPU computes from packed weights in any
+            case: 3 x 3 convolutions, where the native kernels are there.
     """
 
     stored_bytes: int
     dense_bytes: int
+    never_dense_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -130,11 +133,6 @@ class Footprint:
     tile_bytes: int = 0
     is_mapped: bool = True
 
-    @property
-    def original_bytes(self) -> int:
-        """All weights in float32."""
-        return sum(part.dense_bytes for part in (self.text_encoder, self.unet, self.vae))
-
 
 def peak_bytes(
     footprint: Footprint, picture: Picture, weights: Weights, *, tiled: bool, number_bytes: int = 4
@@ -152,7 +150,7 @@ def peak_bytes(
         Bytes.
     """
     share = number_bytes / _FP32_BYTES
-    text, unet, vae = _held_weights(footprint, weights, share)
+    text, unet, vae = _held_weights(footprint, weights, number_bytes)
     made = weights is not Weights.KEPT
     decoding = footprint.tiled_decoding if tiled else footprint.decoding
     sampled = picture.pixels * picture.batch * picture.passes
@@ -180,7 +178,9 @@ def rough_footprint(original_bytes: int) -> Footprint:
     return Footprint(nothing, Component(stored, original_bytes), nothing, work, work, work)
 
 
-def _held_weights(footprint: Footprint, weights: Weights, share: float) -> tuple[int, int, int]:
+def _held_weights(
+    footprint: Footprint, weights: Weights, number_bytes: int
+) -> tuple[int, int, int]:
     """Bytes of weights in memory while the text encoder, the UNet and the autoencoder work."""
     parts = (footprint.text_encoder, footprint.unet, footprint.vae)
     stored = [part.stored_bytes for part in parts]
@@ -188,6 +188,10 @@ def _held_weights(footprint: Footprint, weights: Weights, share: float) -> tuple
         return stored[0], stored[1], stored[2]
     if weights is Weights.PACKED:
         return sum(stored), sum(stored), sum(stored)
-    dense = [int(part.dense_bytes * share) for part in parts]
+    spared = number_bytes == _FP32_BYTES
+    dense = [
+        (part.dense_bytes - spared * part.never_dense_bytes) * number_bytes // _FP32_BYTES
+        for part in parts
+    ]
     text, unet, vae = (stored[k] + dense[k] for k in range(3))
     return text, text + unet, text + unet + vae

@@ -17,7 +17,7 @@ from nvfp4_ddim_optimizer.artifacts import (
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 from nvfp4_ddim_optimizer.footprint import Footprint, Picture
 from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
-from nvfp4_ddim_optimizer.nn import Residency, set_residency
+from nvfp4_ddim_optimizer.nn import Residency, release_pages, set_residency
 from nvfp4_ddim_optimizer.nvfp4 import DataFreeQuantizer
 from nvfp4_ddim_optimizer.planning import MeasuredModel, measure_model
 from nvfp4_ddim_optimizer.sources import (
@@ -179,6 +179,8 @@ def _set_up(
     for part in (model.text_encoder, model.unet, model.vae):
         part.eval().requires_grad_(requires_grad=False)
         set_residency(part, residency)
+        if model.release_pages:
+            release_pages(part)  # which were read to check them
     model.vae.enable_slicing()
     if plan.vae_tiling and plan.offload:
         model.vae.enable_tiling()

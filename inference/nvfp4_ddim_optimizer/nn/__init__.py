@@ -16,6 +16,7 @@ from .swap import (
     quantize_module,
     replace_with_empty,
 )
+from .winograd import suits_weight
 
 __all__ = [
     "KeepRule",
@@ -35,5 +36,6 @@ __all__ = [
     "release_pages",
     "replace_with_empty",
     "set_residency",
+    "suits_weight",
     "weight_like",
 ]

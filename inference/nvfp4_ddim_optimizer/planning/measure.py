@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from nvfp4_ddim_optimizer.artifacts import read_manifest
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 from nvfp4_ddim_optimizer.footprint import Component, Footprint, Picture, Work
-from nvfp4_ddim_optimizer.nn import LayerPolicy, plan_layers
+from nvfp4_ddim_optimizer.native import library
+from nvfp4_ddim_optimizer.nn import LayerPolicy, plan_layers, suits_weight
 from nvfp4_ddim_optimizer.nvfp4 import packed_shapes
 from nvfp4_ddim_optimizer.sources import ModelKind, ModelSource
 from nvfp4_ddim_optimizer.tasks.components import SUPPORTED_COMPONENTS
@@ -163,16 +164,28 @@ def _weigh(name: str, model: nn.Module, packed: Collection[str] | None) -> Compo
     else:
         chosen = {n for n in layers if f"{name}.{n}" in packed}
     number_bytes = _FP32_BYTES if packed is None else _STORED_BYTES
-    stored = dense = 0
+    winograd = library() is not None
+    stored = dense = never_dense = 0
     for parameter_name, parameter in model.named_parameters():
         layer, _, kind = parameter_name.rpartition(".")
         dense += _FP32_BYTES * parameter.numel()
         if kind == "weight" and layer in chosen:
             codes, scales = packed_shapes(tuple(parameter.shape))
             stored += codes[0] * codes[1] + _SCALE_BYTES * scales[0] * scales[1] + _FP32_BYTES
+            if winograd and _suits_winograd(layers[layer].layer):
+                never_dense += _FP32_BYTES * parameter.numel()
         elif name != "vae" or packed is None or parameter_name.startswith(_DECODER):
             stored += number_bytes * parameter.numel()
-    return Component(stored, dense)
+    return Component(stored, dense, never_dense)
+
+
+def _suits_winograd(layer: nn.Module) -> bool:
+    if not isinstance(layer, nn.Conv2d) or isinstance(layer.padding, str):
+        return False
+    (height, width), (down, across), (tall, wide) = layer.stride, layer.padding, layer.dilation
+    return suits_weight(
+        tuple(layer.weight.shape), (height, width), (down, across), (tall, wide), layer.groups
+    )
 
 
 def _trace_unet(unet: Any, pixels_per_latent: int) -> Work:
@@ -192,7 +205,8 @@ def _trace_unet(unet: Any, pixels_per_latent: int) -> Work:
             return_dict=False,
         )
 
-    return trace(unet, height * width * pixels_per_latent, run)
+    pixels = height * width * pixels_per_latent
+    return trace(unet, pixels, run, winograd=library() is not None)
 
 
 def _trace_decoder(vae: Any, sample_size: int | tuple[int, int], pixels_per_latent: int) -> Work:

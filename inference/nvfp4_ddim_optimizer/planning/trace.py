@@ -18,10 +18,12 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 from nvfp4_ddim_optimizer.footprint import Work
+from nvfp4_ddim_optimizer.nn import suits_weight
 
 __all__ = ["trace"]
 
 _CONVOLUTION = torch.ops.aten.convolution
+_WINOGRAD_BYTES = 72 * 2**20  # of the native kernel: a stripe of patches, and a part of the weights
 
 
 @dataclass
@@ -34,20 +36,23 @@ class _Seen:
 
 
 @torch.no_grad()  # not inference mode, in which composite operations are dispatched whole
-def trace(module: nn.Module, pixels: int, run: Callable[[], object]) -> Work:
+def trace(
+    module: nn.Module, pixels: int, run: Callable[[], object], *, winograd: bool = False
+) -> Work:
     """Trace a computation.
 
     Args:
         module: A model on the meta device; its weights count as such, not as temporaries.
         pixels: Of the picture that `run` works on.
         run: Calls the model on inputs on the meta device that it makes itself.
+        winograd: Whether 3 x 3 convolutions are computed from packed weights by the native kernel.
 
     Returns:
         What was seen, of numbers of four bytes.
     """
     seen = _Seen()
     weights = [*module.parameters(), *module.buffers()]
-    with _Attention(seen), _Allocations(seen, weights):
+    with _Attention(seen), _Allocations(seen, weights, winograd=winograd):
         run()
     return Work(
         pixels=pixels,
@@ -90,11 +95,12 @@ class _Attention(TorchFunctionMode):
         return query.new_empty((*query.shape[:-1], value.shape[-1]))
 
 
-class _Allocations(TorchDispatchMode):
+class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Follows every storage from its first appearance until it is freed."""
 
-    def __init__(self, seen: _Seen, weights: list[Tensor]) -> None:
-        super().__init__()
+    def __init__(self, seen: _Seen, weights: list[Tensor], *, winograd: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._winograd = winograd
         self._seen = seen
         self._weights = {_key(weight): weight.untyped_storage() for weight in weights}
         self._live: dict[int, int] = {}
@@ -147,9 +153,18 @@ class _Allocations(TorchDispatchMode):
         if packet is not _CONVOLUTION:
             return 0, made
         x, weight = tensors[:2]
+        stride, padding, dilation = (tuple(value) for value in args[3:6])
+        if self._winograd and suits_weight(tuple(weight.shape), stride, padding, dilation, args[8]):
+            return 0, min(_WINOGRAD_BYTES, _patch_bytes(x))
         if weight.is_contiguous(memory_format=torch.channels_last):
             return 0, 2 * made
         return x.nbytes + sum(t.nbytes for t in out), 2 * made
+
+
+def _patch_bytes(x: Tensor) -> int:
+    """Of all transformed patches of an input [B, C, H, W], of two pictures."""
+    batch, channels, height, width = x.shape
+    return 2 * batch * channels * -(-height // 4) * -(-width // 4) * 36 * x.element_size()
 
 
 def _outermost(moments: Mapping[int, int]) -> tuple[tuple[int, int], ...]:

@@ -75,7 +75,7 @@ def held_bytes_per_pixel(vae: Any, number_bytes: int = 4) -> int:
     """
     decoder = vae.decoder
     area: float = 1 / 4 ** sum(len(block.upsamplers or ()) for block in decoder.up_blocks)
-    held = []
+    held: list[float] = []
     for block in (decoder.mid_block, *decoder.up_blocks):
         for resnet in block.resnets:
             output = 0 if resnet.conv_shortcut is None else resnet.out_channels
@@ -83,7 +83,7 @@ def held_bytes_per_pixel(vae: Any, number_bytes: int = 4) -> int:
         for upsampler in getattr(block, "upsamplers", None) or ():
             held.append(area * (upsampler.channels + 4 * upsampler.out_channels))
             area *= 4
-    return math.ceil(max(held) * number_bytes)
+    return int(math.ceil(max(held) * number_bytes))
 
 
 def _decode_one(vae: Any, z: Tensor, stripe_bytes: int) -> Tensor:
