@@ -120,21 +120,38 @@ def main() -> None:
 
 
 def _decoding(file: WeightsFile) -> list[Claim]:
-    """Decoding speed from a warm page cache, alternating numbers of threads."""
-    names = list(file.tensors)
-    size = sum(tensor.bytes for tensor in file.tensors.values())
+    """Decoding speed of the whole file, from the page cache to memory, in bytes that come out.
+
+    One thread by its processor time, which other programs lengthen less than they do the clock's.
+    """
+    clocks = {1: time.process_time, 2: time.perf_counter}
     seconds: dict[int, list[float]] = {1: [], 2: []}
     for _ in range(_ROUNDS):
-        for threads, times in seconds.items():
-            start = time.perf_counter()
-            for _name, _tensor in file.read_all(names, threads):
+        for threads, clock in clocks.items():
+            start = clock()
+            for _name, _tensor in file.read_all(file.tensors, threads):
                 pass
-            times.append(time.perf_counter() - start)
-    speeds = {threads: size / 1e6 / statistics.median(t) for threads, t in seconds.items()}
-    note = "whole file to memory, counted in bytes that come out, median of 7, file in memory"
+            seconds[threads].append(clock() - start)
+    size = sum(tensor.bytes for tensor in file.tensors.values()) / 1e6
+    note = f"{size:.0f} MB come out, from files in memory, median of {_ROUNDS}; "
+    one, two = (size / statistics.median(seconds[threads]) for threads in (1, 2))
     return [
-        Claim("dense_decode_mb_per_s", speeds[1], "MB/s", _GOAL_MB_PER_S, "higher", note),
-        Claim("dense_decode_mb_per_s_2_threads", speeds[2], "MB/s", None, "higher", note),
+        Claim(
+            "dense_decode_mb_per_s",
+            one,
+            "MB/s",
+            _GOAL_MB_PER_S,
+            "higher",
+            note + "one thread, processor time",
+        ),
+        Claim(
+            "dense_decode_mb_per_s_2_threads",
+            two,
+            "MB/s",
+            None,
+            "higher",
+            note + "two threads, elapsed time",
+        ),
     ]
 
 

@@ -4,8 +4,8 @@ Saved: operations counted on the architecture of Stable Diffusion 1.5 at 512 x 5
 on every machine, and seconds measured on this one with random weights. Cost: pictures of the
 bundled model against the same seeds without shortcuts.
 
-    python -m benchmarks.operations                      # operations and error
-    python -m benchmarks.operations --time /tmp/sd15     # seconds; makes the model if absent
+    python -m training.emoji_data && python -m benchmarks.operations    # operations and error
+    python -m benchmarks.operations --time /tmp/sd15    # seconds; makes the model if absent
 """
 
 import functools
@@ -19,13 +19,11 @@ from typing import Annotated, Any, NamedTuple
 import torch
 import typer
 from diffusers import UNet2DConditionModel
-from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.architectures import empty_unet, write_model
 from benchmarks.claims import DOCS, Claim, write_claims
-from benchmarks.paired import compare, paint
-from nvfp4_ddim_optimizer import OptimizationPipeline
+from benchmarks.paired import Errors, Painted, Painter
 from nvfp4_ddim_optimizer.denoiser import (
     TokenMerging,
     enable_token_merging,
@@ -36,7 +34,6 @@ from nvfp4_ddim_optimizer.denoiser import (
 from nvfp4_ddim_optimizer.diffusion import guided_timesteps, uniform_timesteps
 from nvfp4_ddim_optimizer.presets import PRESETS, get_preset
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
-from training.samples import PROMPTS
 
 __all__ = ["main"]
 
@@ -45,6 +42,7 @@ SD15_GUIDANCE, LATENT_SIDE = 7.5, 64
 SETTINGS = {
     "cache2": Shortcuts(cache_interval=2),
     "cache3": Shortcuts(cache_interval=3),
+    "cache4": Shortcuts(cache_interval=4),
     "cache5": Shortcuts(cache_interval=5),
     "guidance_0_90": Shortcuts(guidance_interval=(0.0, 0.9)),
     "guidance_0_80": Shortcuts(guidance_interval=(0.0, 0.8)),
@@ -52,7 +50,6 @@ SETTINGS = {
     "guidance_20_80": Shortcuts(guidance_interval=(0.2, 0.8)),
     "merge25": Shortcuts(token_merging_ratio=0.25),
     "merge50": Shortcuts(token_merging_ratio=0.5),
-    "cache2_guidance_0_80": Shortcuts(cache_interval=2, guidance_interval=(0.0, 0.8)),
     "cache3_guidance_0_80": Shortcuts(cache_interval=3, guidance_interval=(0.0, 0.8)),
 }
 
@@ -150,11 +147,12 @@ def _runs() -> list[tuple[str, int, Shortcuts]]:
     """(name, steps, shortcuts) of everything that is measured."""
     balanced = get_preset("balanced").num_inference_steps
     singles = [(name, balanced, shortcuts) for name, shortcuts in SETTINGS.items()]
+    singles += [(f"{name}_at_10", 10, SETTINGS[name]) for name in ("cache2", "cache3")]
     presets = [
         (f"preset_{name}", config.num_inference_steps, config.shortcuts)
         for name, config in PRESETS.items()
     ]
-    return singles + presets
+    return presets + singles
 
 
 def _measure_time(model: Path, repeats: int) -> None:
@@ -195,36 +193,49 @@ def _measure_time(model: Path, repeats: int) -> None:
     typer.echo(write_claims("operations_time", f"{COMMAND} --time DIRECTORY", claims))
 
 
-def _measure_errors(pictures: int) -> None:
-    prompts = [PROMPTS[k % len(PROMPTS)] for k in range(pictures)]
-    loaded = OptimizationPipeline.from_preset("emoji-64")
-    exact: dict[int, tuple[Tensor, Tensor]] = {}
+def _measure_errors(data: Path, captions: int) -> None:
+    painter = Painter(data, captions)
+    exact: dict[int, Painted] = {}
     claims: list[Claim] = []
     points: dict[str, tuple[float, float]] = {}
+
+    def claim_retrieval(name: str, painted: Painted, what: str) -> None:
+        share = 100 * painter.shares_retrieved(painted)["top10"]
+        note = f"{captions} captions whose own drawing is among the 10 nearest; {what}"
+        claims.append(Claim(f"{name}_top10", share, "%", None, "higher", note))
+
     for name, steps, shortcuts in _runs():
         if steps not in exact:
-            exact[steps] = paint(loaded, prompts, Shortcuts(), steps)
+            exact[steps] = painter.paint(steps, Shortcuts())
+            claim_retrieval(f"exact_{steps}", exact[steps], f"no shortcuts; {steps} steps")
         ratio = saved(pass_operations, steps, shortcuts)
         what = f"{_label(shortcuts)}; {steps} steps"
         counted = f"UNet operations without / with, counted on SD 1.5 at 512 x 512; {what}"
         claims.append(Claim(f"{name}_operations_ratio", ratio, "x", None, "higher", counted))
-        if shortcuts.are_exact:
-            continue
-        errors = compare(exact[steps], paint(loaded, prompts, shortcuts, steps))
-        paired = f"{pictures} pictures of emoji-64 against the same seeds without, median; {what}"
-        claims += [
-            Claim(f"{name}_psnr", errors.psnr, "dB", None, "higher", paired),
-            Claim(f"{name}_ssim", errors.ssim, "", None, "higher", paired),
-            Claim(f"{name}_latent_error", errors.latent, "relative L2", None, "lower", paired),
-        ]
-        points[name] = (ratio, errors.psnr)
-        typer.echo(f"{name}: {ratio:.2f}x {errors}")
-    typer.echo(write_claims("operations", COMMAND, claims))
+        if not shortcuts.are_exact:
+            painted = painter.paint(steps, shortcuts)
+            errors = painter.compare(exact[steps], painted)
+            claims += _claim_errors(name, errors, captions, what)
+            claim_retrieval(name, painted, what)
+            points[name] = (ratio, errors.psnr)
+            typer.echo(f"{name}: {ratio:.2f}x {errors} {claims[-1].value:.0f} %")
+    path = write_claims("operations", COMMAND, claims)
     _plot(points, DOCS / "operations_psnr.png")
+    typer.echo(path)
+
+
+def _claim_errors(name: str, errors: Errors, captions: int, what: str) -> list[Claim]:
+    note = f"{captions} pictures of emoji-64 against the same seeds without, median; {what}"
+    return [
+        Claim(f"{name}_psnr", errors.psnr, "dB", None, "higher", note),
+        Claim(f"{name}_ssim", errors.ssim, "", None, "higher", note),
+        Claim(f"{name}_latent_error", errors.latent, "relative L2", None, "lower", note),
+    ]
 
 
 def main(
-    pictures: Annotated[int, typer.Option(help="Paired pictures of each setting.")] = 48,
+    captions: Annotated[int, typer.Option(help="Paired pictures of each setting.")] = 24,
+    data: Annotated[Path, typer.Option(help="Drawings.")] = Path("training/data/emoji_64.npz"),
     timed: Annotated[
         Path | None,
         typer.Option(
@@ -235,7 +246,7 @@ def main(
 ) -> None:
     """Measure, write the claims and the plot."""
     if timed is None:
-        _measure_errors(pictures)
+        _measure_errors(data, captions)
     else:
         _measure_time(timed, repeats)
 

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.architectures import write_model
 from benchmarks.claims import DOCS
 from benchmarks.peers.client import Arena, ContestantError
 from benchmarks.peers.pairs import run_pair
@@ -42,6 +41,8 @@ def _model(given: Path | None, work: Path) -> Path:
         return given
     model = work / "sd15"
     if not (model / "model_index.json").exists():
+        from benchmarks.architectures import write_model  # imports torch, which takes seconds
+
         typer.echo(f"writing the architecture with random weights to {model}")
         write_model("sd15", model)
     return model
@@ -63,7 +64,7 @@ def measure(
         Every record there is, by name, also those of earlier runs. A record of a contestant
         that could not be measured has the single key "failed".
     """
-    folder = arena.work / "results"
+    folder = arena.work / f"results-{arena.size}-{arena.threads}"
     folder.mkdir(parents=True, exist_ok=True)
     for number, name in enumerate(names, 1):
         path = folder / f"{name}.json"

@@ -40,7 +40,9 @@ def _measured(records: Records) -> dict[str, dict[str, Any]]:
 
 def _ours_step(pairs: Records) -> float:
     """Median over all pairs: ours runs in each of them."""
-    return statistics.median(taken[OURS] for pair in pairs.values() for taken in pair["rounds"])
+    return float(
+        statistics.median(taken[OURS] for pair in pairs.values() for taken in pair["rounds"])
+    )
 
 
 def claims_of(records: Records) -> list[Claim]:

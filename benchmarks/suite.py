@@ -43,11 +43,17 @@ def _needs_node() -> str | None:
 
 
 BENCHMARKS = (
-    Benchmark(("benchmarks.retrieval",), _needs_drawings),
     Benchmark(("benchmarks.demo",), _needs_node),
+    Benchmark(("benchmarks.retrieval",), _needs_drawings),
+    Benchmark(("benchmarks.operations",)),
+    Benchmark(("benchmarks.sensitivity",), _needs_drawings),
     Benchmark(("benchmarks.speed", "--full")),
+    Benchmark(("benchmarks.operations", "--time", "out/speed/sd15")),
+    Benchmark(("benchmarks.storage", "--sd15", "out/speed/sd15")),
+    Benchmark(("benchmarks.quality", "sample"), _needs_drawings),
+    Benchmark(("benchmarks.quality", "report"), _needs_drawings),
 )
-"""In this order: quick ones first."""
+"""In this order: quick ones first, and `speed` writes the model that others read."""
 
 
 def main() -> None:

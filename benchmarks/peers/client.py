@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,15 +72,25 @@ class Arena:
                 command, stdout=log, stderr=log, env=self.environment(name), check=False
             )
         if done.returncode:
-            raise ContestantError(f"{name} could not be prepared; see {self.log(name)}")
+            raise ContestantError(f"{name} could not be prepared; see {self.log(name).name}")
 
     @contextmanager
-    def worker(self, name: str) -> Iterator["Worker"]:
-        """Run a contestant while the context lasts; it is stopped until it is asked something.
+    def workers(self, *names: str) -> Iterator[dict[str, "Worker"]]:
+        """Run contestants while the context lasts; each is stopped until it is asked something.
+
+        They load at the same time, which is before anything is measured.
 
         Raises:
-            ContestantError: It could not be loaded.
+            ContestantError: One could not be loaded.
         """
+        with ExitStack() as stack:
+            processes = {name: stack.enter_context(self._process(name)) for name in names}
+            yield {
+                name: Worker(name, process, self.log(name)) for name, process in processes.items()
+            }
+
+    @contextmanager
+    def _process(self, name: str) -> Iterator["subprocess.Popen[str]"]:
         with (
             self.log(name).open("a") as log,
             subprocess.Popen(  # noqa: S603
@@ -93,7 +103,7 @@ class Arena:
             ) as process,
         ):
             try:
-                yield Worker(name, process, self.log(name))
+                yield process
             finally:
                 process.kill()
 
@@ -118,7 +128,7 @@ class Worker:
         """
         self._process.send_signal(signal.SIGCONT)
         if self._process.stdin is None or self._process.poll() is not None:
-            raise ContestantError(f"{self.name} ended; see {self._log}")
+            raise ContestantError(f"{self.name} ended; see {self._log.name}")
         self._process.stdin.write(json.dumps(command) + "\n")
         self._process.stdin.flush()
         answer = self._receive()
@@ -136,9 +146,9 @@ class Worker:
     def _receive(self) -> dict[str, Any]:
         line = self._process.stdout.readline() if self._process.stdout else ""
         if not line:
-            raise ContestantError(f"{self.name} ended; see {self._log}")
+            raise ContestantError(f"{self.name} ended; see {self._log.name}")
         answer: dict[str, Any] = json.loads(line)
         if "error" in answer:
-            raise ContestantError(f"{self.name}: {answer['error']}; see {self._log}")
+            raise ContestantError(f"{self.name}: {answer['error']}; see {self._log.name}")
         self.peak_bytes = int(answer["peak_bytes"])
         return answer

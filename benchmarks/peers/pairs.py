@@ -28,9 +28,9 @@ def ensure_reference(arena: Arena, name: str) -> Path:
     """
     path = _reference(arena)
     if not path.exists() and name != BASELINE:
-        with arena.worker(BASELINE) as baseline:
-            baseline.step()
-            baseline.ask(do="output", path=str(path))
+        with arena.workers(BASELINE) as workers:
+            workers[BASELINE].step()
+            workers[BASELINE].ask(do="output", path=str(path))
     return path
 
 
@@ -80,8 +80,7 @@ def run_pair(arena: Arena, name: str, rounds: int, revision: str) -> dict[str, A
         arena.prepare(each)
     ensure_reference(arena, name)
     print(f"  loading {OURS} and {name}", flush=True)
-    with arena.worker(OURS) as ours, arena.worker(name) as other:
-        workers = {OURS: ours, name: other}
+    with arena.workers(OURS, name) as workers:
         first = {each: worker.step() for each, worker in workers.items()}
         print(f"  first step: {_seconds(first)}", flush=True)
         # The contestant first: the baseline's answer is the reference where there is none yet.
@@ -101,7 +100,7 @@ def run_pair(arena: Arena, name: str, rounds: int, revision: str) -> dict[str, A
             "first_step_seconds": first,
             "relative_error": errors,
             "peak_bytes": {each: worker.peak_bytes for each, worker in workers.items()},
-            "details": {each: worker.ready["details"] for each, worker in workers.items()},
+            "details": {each: _settings(worker) for each, worker in workers.items()},
             "versions": {each: worker.ready["versions"] for each, worker in workers.items()},
             "environment": peer.environment,
             "machine": machine(),
@@ -110,11 +109,16 @@ def run_pair(arena: Arena, name: str, rounds: int, revision: str) -> dict[str, A
         }
     if peer.own_picture:
         print("  its text encoder and decoder", flush=True)
-        with arena.worker(name) as alone:
-            parts = alone.ask(do="parts")
+        with arena.workers(name) as workers:
+            parts = workers[name].ask(do="parts")
             record["parts"] = {key: parts[key] for key in ("text", "decode")}
-            record["picture_peak_bytes"] = alone.peak_bytes
+            record["picture_peak_bytes"] = workers[name].peak_bytes
     return record
+
+
+def _settings(worker: Worker) -> dict[str, str]:
+    details: dict[str, str] = worker.ready["details"]
+    return {key: value for key, value in details.items() if key != "reference"}
 
 
 def _seconds(times: dict[str, float]) -> str:

@@ -35,7 +35,8 @@ def run_pictures(arena: Arena, *, full: bool, revision: str) -> dict[str, Any]:
     for each in (OURS, BASELINE):
         arena.prepare(each)
     presets = [preset for preset in Preset if full or preset is not Preset.QUALITY]
-    with arena.worker(OURS) as ours, arena.worker(BASELINE) as baseline:
+    with arena.workers(OURS, BASELINE) as workers:
+        ours, baseline = workers[OURS], workers[BASELINE]
         for worker in (ours, baseline):
             worker.step()  # what happens in the first call only is no part of a step
         parts, steps, pictures = [], [], {}

@@ -15,12 +15,20 @@ from .generation import (
 from .jobs import Job, JobImage, JobPage, JobProgress, JobState
 from .manifest import ArtifactFile, LayerEntry, Manifest, WeightStorage
 from .problems import FieldError, Problem, ProblemType
-from .quantization import Calibrated, DataFree, Quantization, RateDistortion, ScaleSearch
+from .quantization import (
+    Calibrated,
+    DataFree,
+    Elsewhere,
+    Quantization,
+    RateDistortion,
+    ScaleSearch,
+)
 
 __all__ = [
     "ArtifactFile",
     "Calibrated",
     "DataFree",
+    "Elsewhere",
     "FieldError",
     "GeneratedImage",
     "GenerationRequest",

@@ -7,7 +7,14 @@ from pydantic import Field
 
 from ._base import Contract
 
-__all__ = ["Calibrated", "DataFree", "Quantization", "RateDistortion", "ScaleSearch"]
+__all__ = [
+    "Calibrated",
+    "DataFree",
+    "Elsewhere",
+    "Quantization",
+    "RateDistortion",
+    "ScaleSearch",
+]
 
 
 class ScaleSearch(StrEnum):
@@ -58,5 +65,18 @@ class Calibrated(Contract):
         return f"calibrated on {len(self.prompts)} prompts, lambda {self.rate_weight:.3g}"
 
 
-Quantization = Annotated[DataFree | RateDistortion | Calibrated, Field(discriminator="method")]
+class Elsewhere(Contract):
+    """By another tool, whose files the artifact was made from."""
+
+    method: Literal["elsewhere"] = "elsewhere"
+    tool: str = Field(min_length=1, description="Whose file layout it was.")
+
+    def __str__(self) -> str:
+        """In a few words, for people."""
+        return f"quantised elsewhere, read from {self.tool} files"
+
+
+Quantization = Annotated[
+    DataFree | RateDistortion | Calibrated | Elsewhere, Field(discriminator="method")
+]
 """How an artifact was quantised. A new method is a new member with its own `method`."""

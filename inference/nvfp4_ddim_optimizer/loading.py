@@ -85,6 +85,7 @@ def load_model(
     *,
     compile_unet: bool = False,
     verify: bool = True,
+    cache_directory: Path | None = None,
 ) -> LoadedModel:
     """Load a model and set it up to run.
 
@@ -94,6 +95,7 @@ def load_model(
         planner: Decides how to run a model from what it takes, and what it paints natively.
         compile_unet: Use torch.compile on the UNet.
         verify: Check an artifact's checksums.
+        cache_directory: Where to decompress an artifact's weights to; see `load_artifact`.
 
     Raises:
         InvalidInputError: The name means nothing.
@@ -105,7 +107,9 @@ def load_model(
     footprint = measured.footprint
     plan = planner(footprint, measured.picture)
     if source.kind is ModelKind.ARTIFACT:
-        weights = _load_artifact(Path(source.location), plan, verify=verify)
+        weights = _load_artifact(
+            Path(source.location), plan, verify=verify, cache_directory=cache_directory
+        )
     else:
         weights = _quantise_on_the_fly(source, search, plan)
     return _set_up(weights, footprint, plan, compile_unet=compile_unet)
@@ -120,7 +124,9 @@ def _measure(source: ModelSource) -> MeasuredModel:
         raise
 
 
-def _load_artifact(directory: Path, plan: ExecutionPlan, *, verify: bool) -> _Weights:
+def _load_artifact(
+    directory: Path, plan: ExecutionPlan, *, verify: bool, cache_directory: Path | None
+) -> _Weights:
     is_mapped = _is_mapped(plan)
     artifact = load_artifact(
         directory,
@@ -128,7 +134,9 @@ def _load_artifact(directory: Path, plan: ExecutionPlan, *, verify: bool) -> _We
         compute_dtype=_TORCH_DTYPES[plan.compute_dtype],
         # Offloading starts from main memory.
         device="cpu" if plan.offload else plan.device,
-        cache_directory=default_cache_directory() if is_mapped else None,
+        cache_directory=(cache_directory or default_cache_directory())
+        if is_mapped
+        else cache_directory,
         keep_stored=is_mapped,
     )
     manifest = artifact.manifest

@@ -14,6 +14,7 @@ from typing import overload
 from PIL import Image
 
 from nvfp4_ddim_contracts.generation import MAX_SEED
+from nvfp4_ddim_optimizer.denoiser import is_divisible
 from nvfp4_ddim_optimizer.diffusion import StepEvent, needs_unconditional
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 from nvfp4_ddim_optimizer.footprint import Picture
@@ -21,6 +22,7 @@ from nvfp4_ddim_optimizer.loading import LoadedModel, load_model
 from nvfp4_ddim_optimizer.machine import probe_machine
 from nvfp4_ddim_optimizer.memory import ExecutionPlan, plan_execution, plan_picture
 from nvfp4_ddim_optimizer.presets import get_preset
+from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 from nvfp4_ddim_optimizer.tasks import PreviewDecoder, default_preview, generate_images
 
 __all__ = ["OptimizationPipeline"]
@@ -64,6 +66,7 @@ class OptimizationPipeline:
         memory_limit: int | None = None,
         compile: bool = False,  # noqa: A002 - torch's name for it
         verify: bool = True,
+        cache_directory: Path | None = None,
     ) -> "OptimizationPipeline":
         """Load a model.
 
@@ -82,6 +85,10 @@ class OptimizationPipeline:
             compile: Compile the UNet with torch.compile: the first picture of every size takes
                 minutes, later ones are faster.
             verify: Check an artifact's checksums before using it.
+            cache_directory: Decompress an artifact's weights to the disk, once for all processes,
+                and map them from there: they then take memory only as they are used, and none
+                that the system can't take back. `artifacts.default_cache_directory()` is a
+                place for it. None decompresses to memory.
 
         Raises:
             InvalidInputError: An argument is unknown.
@@ -98,7 +105,14 @@ class OptimizationPipeline:
             offload=offload,
         )
         search = get_preset(preset).scale_search
-        loaded = load_model(model, search, planner, compile_unet=compile, verify=verify)
+        loaded = load_model(
+            model,
+            search,
+            planner,
+            compile_unet=compile,
+            verify=verify,
+            cache_directory=cache_directory,
+        )
         return cls(loaded, preset, memory_limit=memory_limit)
 
     def with_preset(self, preset: str) -> "OptimizationPipeline":
@@ -254,7 +268,7 @@ class OptimizationPipeline:
         preset = self._preset
         steps = preset.num_inference_steps if num_inference_steps is None else num_inference_steps
         timesteps = loaded.model.diffusion.uniform_timesteps(steps)
-        shortcuts = preset.resolve_shortcuts(
+        shortcuts = self.resolve_shortcuts(
             steps,
             cache_interval=cache_interval,
             guidance_interval=guidance_interval,
@@ -286,9 +300,39 @@ class OptimizationPipeline:
             should_cancel=should_cancel,
         )
         for image, used in zip(images, seeds, strict=True):
-            image.info |= {"seed": used, **asdict(shortcuts)}
+            image.info["seed"] = used
+            image.info.update(asdict(shortcuts))
         single = isinstance(prompt, str) and not isinstance(seed, Sequence)
         return images[0] if single else images
+
+    def resolve_shortcuts(
+        self,
+        num_inference_steps: int,
+        *,
+        cache_interval: int | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        token_merging_ratio: float | None = None,
+    ) -> Shortcuts:
+        """What `generate` leaves out when it is given these arguments.
+
+        Args:
+            num_inference_steps: Steps of the run.
+            cache_interval: As in `generate`. None: the preset's choice, or 1 where the model's
+                UNet can't be cut.
+            guidance_interval: As in `generate`.
+            token_merging_ratio: As in `generate`.
+
+        Raises:
+            InvalidInputError: A value lies out of range.
+        """
+        if cache_interval is None and not is_divisible(self._loaded.model.unet):
+            cache_interval = 1
+        return self._preset.resolve_shortcuts(
+            num_inference_steps,
+            cache_interval=cache_interval,
+            guidance_interval=guidance_interval,
+            token_merging_ratio=token_merging_ratio,
+        )
 
     def preview(self, event: StepEvent, decoder: PreviewDecoder | None = None) -> list[Image.Image]:
         """Show what a running generation is about to become; nothing is computed before.

@@ -9,6 +9,11 @@
 In memory every weight takes 4.5 bits, however it was chosen: only an artifact, which is stored
 and sent around, has something from trading error for entropy-coded size.
 
+`fast` and `balanced` run the UNet's deep part in every third step only, which more than halves the
+work and hardly shows. Guidance on part of the steps and token merging are not in any preset: they
+save a tenth and change pictures more. `quality` leaves nothing out. Measured in docs/benchmarks,
+topic "operations".
+
 All of them visit timesteps in the spacing of the model's own scheduler config: the spacing is
 part of how the model was trained (zero terminal SNR needs "trailing"), not a trade of time for
 quality. Artifacts carry their scales with them, so only the steps differ there.
@@ -76,8 +81,9 @@ class PresetConfig:
         )
 
 
+# Chosen by benchmarks/operations.py.
 _SHORTCUTS = {
-    Preset.FAST: Shortcuts(cache_interval=2, guidance_interval=(0.0, 0.8)),
+    Preset.FAST: Shortcuts(cache_interval=3),
     Preset.BALANCED: Shortcuts(cache_interval=3),
     Preset.QUALITY: Shortcuts(),
 }

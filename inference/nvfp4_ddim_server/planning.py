@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from nvfp4_ddim_contracts import FieldError, GenerationRequest, Preset
 from nvfp4_ddim_contracts.generation import MAX_SEED
-from nvfp4_ddim_optimizer.presets import get_preset
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
 from .errors import InvalidFieldsError, UnknownModelError
@@ -75,7 +74,7 @@ def make_plan(
         width=request.width or pipeline.native_width,
         height=request.height or pipeline.native_height,
         negative_prompt=request.negative_prompt,
-        shortcuts=get_preset(request.preset).resolve_shortcuts(
+        shortcuts=pipeline.resolve_shortcuts(
             steps,
             cache_interval=request.cache_interval,
             guidance_interval=request.guidance_interval,

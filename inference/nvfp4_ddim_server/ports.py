@@ -5,6 +5,8 @@ from typing import Protocol, Self
 
 from PIL.Image import Image
 
+from nvfp4_ddim_optimizer.shortcuts import Shortcuts
+
 __all__ = ["Pipeline", "PipelineLoader", "ProgressSink", "Step"]
 
 
@@ -49,6 +51,16 @@ class Pipeline(Protocol):
 
     def with_preset(self, preset: str) -> Self:
         """The same weights under another preset."""
+
+    def resolve_shortcuts(
+        self,
+        num_inference_steps: int,
+        *,
+        cache_interval: int | None,
+        guidance_interval: tuple[float, float] | None,
+        token_merging_ratio: float | None,
+    ) -> Shortcuts:
+        """The operations that a run leaves out: a request's choice, or the preset's where None."""
 
     def generate(
         self,

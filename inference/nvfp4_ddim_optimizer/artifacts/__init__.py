@@ -5,7 +5,9 @@
     manifest.json       written last: format version, layers, sizes and checksums
 
 Quantised weights have NVIDIA ModelOpt's names and types (see `nn.layers`), in uint8 and not in
-safetensors' F4, which most readers do not know. Everything else is bfloat16.
+safetensors' F4, which most readers do not know. Everything else is bfloat16. Stored densely, as is
+the default, each tensor is a zstd frame in `weights.dense.safetensors`; stored plainly, the file
+has its library's own name and its tensors can be mapped.
 """
 
 from .cache import default_cache_directory

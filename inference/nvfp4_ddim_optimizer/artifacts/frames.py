@@ -15,7 +15,7 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-__all__ = ["FrameError", "decode_frame", "encode_frame"]
+__all__ = ["FrameError", "check_frame", "decode_frame", "encode_frame"]
 
 Bytes = NDArray[np.uint8]
 
@@ -34,6 +34,7 @@ _MATCHES_LEVEL = 3
 _MAX_WINDOW_BYTES = 8 * 2**20
 _PLANE_CHUNK_BYTES = 256 * 1024
 _BLOCK_HEADER_BYTES = 3
+_MAX_BLOCK_BYTES = 128 * 1024
 _RLE_BLOCK, _RESERVED_BLOCK = 1, 3
 _CHECKSUM_BYTES = 4
 
@@ -83,25 +84,33 @@ def decode_frame(frame: bytes | bytearray | memoryview, out: Bytes, item_bytes: 
             than `out` has room for.
     """
     try:
-        _check_frame(frame, out.size)
+        check_frame(frame, out.size)
         decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
         reader = decompressor.stream_reader(frame, read_across_frames=False)
         if item_bytes == 1:
             # With the whole frame and all of the room at hand, zstd writes to `out` directly.
             _read_exactly(reader, out)
-            return
-        chunk = np.empty(_PLANE_CHUNK_BYTES, np.uint8)
-        items = out.reshape(-1, item_bytes)
-        for plane in range(item_bytes):
-            for start in range(0, len(items), len(chunk)):
-                part = chunk[: len(items) - start]
-                _read_exactly(reader, part)
-                items[start : start + len(part), plane] = part
-        # Zstd compares the checksum when it is asked for what comes after the last byte.
-        if reader.read(1):
-            raise FrameError("it holds more than it declares")
+        elif out.size <= _PLANE_CHUNK_BYTES:
+            planes = np.empty((item_bytes, out.size // item_bytes), np.uint8)
+            _read_exactly(reader, planes.reshape(-1))
+            out.reshape(-1, item_bytes)[:] = planes.T
+        else:
+            _read_planes(reader, out.reshape(-1, item_bytes))
     except zstandard.ZstdError as error:
         raise FrameError(str(error)) from error
+
+
+def _read_planes(reader: zstandard.ZstdDecompressionReader, items: Bytes) -> None:
+    """Fill items, [n, bytes of one], a part of a plane at a time."""
+    chunk = np.empty(_PLANE_CHUNK_BYTES, np.uint8)
+    for plane in range(items.shape[1]):
+        for start in range(0, len(items), len(chunk)):
+            part = chunk[: len(items) - start]
+            _read_exactly(reader, part)
+            items[start : start + len(part), plane] = part
+    # Zstd compares the checksum when it is asked for what comes after the last byte.
+    if reader.read(1):
+        raise FrameError("it holds more than it declares")
 
 
 def _read_exactly(reader: zstandard.ZstdDecompressionReader, out: Bytes) -> None:
@@ -113,28 +122,45 @@ def _read_exactly(reader: zstandard.ZstdDecompressionReader, out: Bytes) -> None
         position += count
 
 
-def _check_frame(frame: bytes | bytearray | memoryview, content_bytes: int) -> None:
-    """Read everything that a frame declares about itself, before anything is decompressed."""
-    parameters = zstandard.get_frame_parameters(frame)
-    if parameters.content_size != content_bytes:
-        raise FrameError(f"it declares {parameters.content_size} bytes, not {content_bytes}")
-    if parameters.dict_id or not parameters.has_checksum:
-        raise FrameError("it needs a dictionary or has no checksum")
-    if _frame_bytes(frame) != len(frame):
+def check_frame(frame: bytes | bytearray | memoryview, content_bytes: int) -> None:
+    """Read everything that a frame declares about itself; nothing is decompressed or allocated.
+
+    Args:
+        frame: As `encode_frame` returns it.
+        content_bytes: What it should hold.
+
+    Raises:
+        FrameError: It is truncated, followed by other bytes, or declares another size or one that
+            its blocks could not fill.
+    """
+    try:
+        parameters = zstandard.get_frame_parameters(frame)
+        if parameters.content_size != content_bytes:
+            raise FrameError(f"it declares {parameters.content_size} bytes, not {content_bytes}")
+        if parameters.dict_id or not parameters.has_checksum:
+            raise FrameError("it needs a dictionary or has no checksum")
+        size, blocks = _walk(frame)
+    except zstandard.ZstdError as error:
+        raise FrameError(str(error)) from error
+    if size != len(frame):
         raise FrameError("it is cut off, or other bytes follow it")
+    if content_bytes > blocks * _MAX_BLOCK_BYTES:
+        raise FrameError(f"it declares {content_bytes} bytes, which its blocks can't fill")
 
 
-def _frame_bytes(frame: bytes | bytearray | memoryview) -> int:
-    """A frame's length by its blocks' headers, which may be more than there is."""
+def _walk(frame: bytes | bytearray | memoryview) -> tuple[int, int]:
+    """A frame's length by its blocks' headers, which may be more than there is; their number."""
     position = zstandard.frame_header_size(frame)
     last = False
+    blocks = 0
     while not last:
         header = int.from_bytes(frame[position : position + _BLOCK_HEADER_BYTES], "little")
         position += _BLOCK_HEADER_BYTES
         if position > len(frame):
-            return position
+            return position, blocks
         last, kind, size = bool(header & 1), header >> 1 & 3, header >> 3
         if kind == _RESERVED_BLOCK:
             raise FrameError("it has a block of a reserved kind")
         position += 1 if kind == _RLE_BLOCK else size
-    return position + _CHECKSUM_BYTES
+        blocks += 1
+    return position + _CHECKSUM_BYTES, blocks

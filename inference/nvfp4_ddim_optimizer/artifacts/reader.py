@@ -1,7 +1,7 @@
 """Reading a component's weights, plain or compressed, tensor by tensor."""
 
 import json
-import threading
+import mmap
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +22,7 @@ from nvfp4_ddim_optimizer.errors import (
 )
 
 from .container import TORCH_DTYPES, Container, StoredTensor, read_header
-from .frames import FrameError, decode_frame
+from .frames import FrameError, check_frame, decode_frame
 from .layout import DENSE_KEY, DENSE_VERSION
 
 __all__ = ["WeightsFile"]
@@ -74,10 +74,8 @@ class WeightsFile:
         self.tensors = container.tensors | self._frames
         self._stored = container.tensors
         self._mapped: Any = safe_open(path, framework="pt", device="cpu")
-        # Frames are read and not mapped: pages that were decompressed would go on counting as this
-        # process's.
-        self._file = path.open("rb", buffering=0)
-        self._file_lock = threading.Lock()
+        with path.open("rb") as file:
+            self._frame_bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def read(self, name: str) -> Tensor:
         """Read a tensor: mapped from the file where it is stored as it is, else decompressed.
@@ -91,15 +89,17 @@ class WeightsFile:
             except SafetensorError as error:
                 raise ArtifactCorruptError(f"{self.path} can't be read: {error}") from error
             return mapped
-        original = self._frames[name]
-        data = torch.empty(original.bytes, dtype=torch.uint8)
-        item_bytes = TORCH_DTYPES[original.dtype].itemsize
+        original, stored = self._frames[name], self._stored[name]
+        frame = memoryview(self._frame_bytes)[stored.start : stored.start + stored.bytes]
         try:
-            decode_frame(self._read_frame(self._stored[name]), data.numpy(), item_bytes)
-        except (FrameError, OSError) as error:
+            check_frame(frame, original.bytes)
+            data = torch.empty(original.bytes, dtype=torch.uint8)
+            decode_frame(frame, data.numpy(), TORCH_DTYPES[original.dtype].itemsize)
+        except FrameError as error:
             raise ArtifactCorruptError(
                 f"{self.path}: {name} can't be decompressed: {error}. Fetch the artifact again"
             ) from error
+        self._let_go(stored)
         return data.view(TORCH_DTYPES[original.dtype]).reshape(original.shape)
 
     def read_all(self, names: Iterable[str], threads: int) -> Iterator[tuple[str, Tensor]]:
@@ -140,13 +140,14 @@ class WeightsFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._file.close()
         self._mapped.__exit__(error_type, error, traceback)
 
-    def _read_frame(self, stored: StoredTensor) -> bytes:
-        with self._file_lock:
-            self._file.seek(stored.start)
-            return self._file.read(stored.bytes)
+    def _let_go(self, stored: StoredTensor) -> None:
+        """Unmap a frame's pages: decompressed, they would go on counting as this process's."""
+        first = -(-stored.start // mmap.PAGESIZE) * mmap.PAGESIZE
+        size = (stored.start + stored.bytes - first) // mmap.PAGESIZE * mmap.PAGESIZE
+        if size > 0 and hasattr(mmap, "MADV_DONTNEED"):  # Windows has no such advice
+            self._frame_bytes.madvise(mmap.MADV_DONTNEED, first, size)
 
     def _taken(self, name: str, future: Future[Tensor] | None) -> tuple[str, Tensor]:
         return name, self.read(name) if future is None else future.result()

@@ -9,7 +9,7 @@ import typer
 from pydantic import BaseModel
 from rich.table import Table
 
-from nvfp4_ddim_contracts import ScaleSearch, WeightStorage
+from nvfp4_ddim_contracts import Elsewhere, WeightStorage
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
@@ -79,13 +79,6 @@ def convert(
         str | None,
         typer.Option("--license", help="To artifact: SPDX expression.", show_default="as before"),
     ] = None,
-    search: Annotated[
-        ScaleSearch | None,
-        typer.Option(
-            help="To artifact: how the other tool chose its scales.",
-            show_default="as before, or absmax",
-        ),
-    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace what an earlier run made.")
     ] = False,
@@ -114,15 +107,14 @@ def convert(
         raise InvalidInputError(
             f"{source} is no artifact: convert it to one first, with --to artifact"
         )
-    if is_artifact and (name or license_ or search):
-        raise InvalidInputError("--name, --license and --search are for --to artifact only")
+    if is_artifact and (name or license_):
+        raise InvalidInputError("--name and --license are for --to artifact only")
     if to is None or to is Target.ARTIFACT:
         _import(
             directory,
             destination,
             name=name,
             license_=license_,
-            search=search,
             overwrite=overwrite,
             as_json=as_json,
         )
@@ -189,7 +181,6 @@ def _import(
     *,
     name: str | None,
     license_: str | None,
-    search: ScaleSearch | None,
     overwrite: bool,
     as_json: bool,
 ) -> None:
@@ -201,6 +192,7 @@ def _import(
     with progress_bar("Reading", None) as advance:
         model = import_model(directory, on_component=lambda _: advance(next(finished)))
     before = None if model.record is None else model.record.source
+    tools = ", ".join(sorted(set(model.formats.values())))
     height, width = TextToImageModel.from_diffusers(model.pipeline).native_size
     with waiting("Writing the artifact"):
         manifest = save_artifact(
@@ -212,7 +204,7 @@ def _import(
             license=license_ or (before.license if before else "NOASSERTION"),
             attribution=before.attribution if before else "",
             storage=before.storage if before else WeightStorage.DENSE,
-            scale_search=search or (before.scale_search if before else ScaleSearch.ABSMAX),
+            quantization=before.quantization if before else Elsewhere(tool=tools),
             default_guidance_scale=before.default_guidance_scale if before else 7.5,
             native_height=before.native_height if before else height,
             native_width=before.native_width if before else width,

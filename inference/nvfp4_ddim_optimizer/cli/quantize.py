@@ -129,10 +129,10 @@ def quantize(
     """
     quantization = _quantization(effort, rate_weight, search, prompts)
     budget_given = target_bytes is not None or target_bits is not None
-    if budget_given and (rate_weight is not None or not isinstance(quantization, RateDistortion)):
+    if budget_given and (rate_weight is not None or isinstance(quantization, DataFree)):
         raise InvalidInputError(
             "--target-bytes and --target-bits find --lambda: leave out --lambda and --search, and "
-            "choose --effort balanced"
+            "choose --effort balanced or quality"
         )
     with waiting("Loading the library"):
         from nvfp4_ddim_optimizer.sources import locate_full_precision

@@ -9,7 +9,7 @@ model      all of it as the function that guidance asks
 from .cache import FeatureCache, refresh_timesteps
 from .merging import TokenMerging, enable_token_merging
 from .model import Denoiser
-from .passes import full_pass, shallow_pass
+from .passes import full_pass, is_divisible, shallow_pass
 
 __all__ = [
     "Denoiser",
@@ -17,6 +17,7 @@ __all__ = [
     "TokenMerging",
     "enable_token_merging",
     "full_pass",
+    "is_divisible",
     "refresh_timesteps",
     "shallow_pass",
 ]

@@ -1,6 +1,7 @@
 """The UNet as the function that guidance asks."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -101,11 +102,20 @@ class Denoiser:
             return prediction
         _fetch(self._unet)
         deep = self._cache.recall(t, branches)
+        is_compiled = getattr(self._unet, "_compiled_call_impl", None) is not None
         if deep is not None:
-            return shallow_pass(self._unet, inputs, timestep, condition, deep, options=options)
-        prediction, deep = full_pass(self._unet, inputs, timestep, condition, options=options)
+            shallow = _compiled(shallow_pass) if is_compiled else shallow_pass
+            return shallow(self._unet, inputs, timestep, condition, deep, options=options)
+        full = _compiled(full_pass) if is_compiled else full_pass
+        prediction, deep = full(self._unet, inputs, timestep, condition, options=options)
         self._cache.store(branches, deep)
         return prediction
+
+
+@functools.cache
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """torch.compile, once; the UNet's own compiled forward is of no use to a part of it."""
+    return torch.compile(function)
 
 
 def _fetch(unet: Any) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 
-__all__ = ["check_divisible", "full_pass", "shallow_pass"]
+__all__ = ["check_divisible", "full_pass", "is_divisible", "shallow_pass"]
 
 _DIVISIBLE = ("UpBlock2D", "CrossAttnUpBlock2D")
 
@@ -42,6 +42,11 @@ class _Inputs:
         }
 
 
+def is_divisible(unet: Any) -> bool:
+    """Whether the layers of a UNet's last decoder block can be run one by one."""
+    return type(unet.up_blocks[-1]).__name__ in _DIVISIBLE
+
+
 def check_divisible(unet: Any) -> None:
     """Refuse a UNet that can't be cut.
 
@@ -52,8 +57,8 @@ def check_divisible(unet: Any) -> None:
         ModelNotSupportedError: Its last decoder block is of a kind whose layers can't be run
             one by one.
     """
-    kind = type(unet.up_blocks[-1]).__name__
-    if kind not in _DIVISIBLE:
+    if not is_divisible(unet):
+        kind = type(unet.up_blocks[-1]).__name__
         raise ModelNotSupportedError(
             f"cache_interval needs a UNet that ends in {' or '.join(_DIVISIBLE)}; this one ends "
             f"in {kind}: use cache_interval=1"

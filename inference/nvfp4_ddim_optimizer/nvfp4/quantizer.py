@@ -11,7 +11,8 @@ from typing import Protocol, assert_never
 
 from torch import Tensor
 
-from nvfp4_ddim_contracts import DataFree, Quantization, RateDistortion
+from nvfp4_ddim_contracts import DataFree, Elsewhere, Quantization, RateDistortion
+from nvfp4_ddim_optimizer.errors import InvalidInputError
 
 from .quantize import quantize
 from .rate_distortion import quantize_rate_distortion
@@ -63,16 +64,21 @@ class RateDistortionQuantizer:
         return quantize_rate_distortion(weight, self.record.rate_weight)
 
 
-def quantizer_for(record: DataFree | RateDistortion) -> Quantizer:
+def quantizer_for(record: DataFree | RateDistortion | Elsewhere) -> Quantizer:
     """The quantiser that a record describes.
 
     Args:
         record: A method that needs nothing but weights.
+
+    Raises:
+        InvalidInputError: Another tool quantised the weights.
     """
     match record:
         case DataFree():
             return DataFreeQuantizer(record)
         case RateDistortion():
             return RateDistortionQuantizer(record)
+        case Elsewhere():
+            raise InvalidInputError(f"how {record.tool} quantised can't be repeated here")
         case _:
             assert_never(record)

@@ -1,8 +1,8 @@
 """Which rate weight gives an artifact of a certain size.
 
-Size falls as the rate weight grows, nearly linearly in its logarithm. The rate weight is bisected
-on a sample of every layer, with the bits that the sample's code and scale frequencies say
-(`nvfp4.entropy_bits`), which storage comes close to.
+Size falls as the rate weight grows, nearly linearly in its logarithm. It is found on a sample of
+every layer, with the bits that the sample's code and scale frequencies say (`entropy_bits`), which
+storage comes close to.
 """
 
 import math

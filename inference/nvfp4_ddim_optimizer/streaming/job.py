@@ -7,7 +7,14 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from nvfp4_ddim_contracts import Calibrated, Manifest, Quantization, RateDistortion, WeightStorage
+from nvfp4_ddim_contracts import (
+    Calibrated,
+    DataFree,
+    Manifest,
+    Quantization,
+    RateDistortion,
+    WeightStorage,
+)
 from nvfp4_ddim_optimizer.artifacts import WeightsWriter, check_destination, save_artifact
 from nvfp4_ddim_optimizer.calibration import CalibratedQuantizer
 from nvfp4_ddim_optimizer.errors import BudgetExceededError, InvalidInputError
@@ -102,7 +109,7 @@ def quantize_to_artifact(
         quantization: How weights are quantised.
         details: What else goes into the manifest.
         budget: What the artifact may take. The rate weight is then found, and not taken from
-            `quantization`, which must be rate-distortion.
+            `quantization`, which must have one.
         storage: Whether weights are losslessly compressed; they must be where there is a budget.
         overwrite: Replace an artifact that is there already.
         progress: Is told how far the work is.
@@ -118,21 +125,34 @@ def quantize_to_artifact(
     check_destination(destination, overwrite=overwrite)
     job = _Job(destination, details, storage, overwrite, progress or _Silent())
     model = job.open(source)
+    if budget is not None and (
+        isinstance(quantization, DataFree) or storage is not WeightStorage.DENSE
+    ):
+        raise InvalidInputError("a budget needs rate-distortion optimised weights, stored densely")
     if budget is None:
         return job.run(model, job.quantizer(source, quantization))
-    if not isinstance(quantization, RateDistortion) or storage is not WeightStorage.DENSE:
-        raise InvalidInputError("a budget needs rate-distortion optimised weights, stored densely")
     max_bytes = budget.max_bytes(parameter_bytes(model.pipeline) // _FP32_BYTES)
     estimate = job.estimate(model)
     aim = max_bytes * (1 - _MARGIN)
-    for _ in range(_ATTEMPTS):
-        fitted = RateDistortion(rate_weight=estimate.rate_weight_for(aim))
+    rate_weight = estimate.rate_weight_for(aim)  # before statistics are gathered for nothing
+    quantizer = job.quantizer(source, quantization)
+    for attempt in range(_ATTEMPTS):
         try:
-            return job.run(model, quantizer_for(fitted), max_bytes)
+            return job.run(model, _with_rate_weight(quantizer, rate_weight), max_bytes)
         except BudgetExceededError as error:
-            aim -= error.artifact_bytes - max_bytes
+            # Twice as much each time: small layers shrink less than their entropy.
+            aim -= (error.artifact_bytes - max_bytes) * 2**attempt
+        rate_weight = estimate.rate_weight_for(aim)
         model = job.open(source)
     raise InvalidInputError(f"no rate weight was found that meets a budget of {max_bytes} bytes")
+
+
+def _with_rate_weight(quantizer: Quantizer, rate_weight: float) -> Quantizer:
+    """The same quantiser with another rate weight; statistics are not gathered again."""
+    if isinstance(quantizer, CalibratedQuantizer):
+        record = quantizer.record.model_copy(update={"rate_weight": rate_weight})
+        return CalibratedQuantizer(record, quantizer.statistics)
+    return quantizer_for(RateDistortion(rate_weight=rate_weight))
 
 
 @dataclass(frozen=True)

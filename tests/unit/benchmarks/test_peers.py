@@ -45,6 +45,6 @@ def test_a_failure_is_a_record_and_not_the_end(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_process_that_ends_is_an_error_with_its_log(tmp_path: Path) -> None:
     arena = Arena(tmp_path / "no-model", tmp_path, 64, 1)
-    with pytest.raises(ContestantError, match=r"diffusers\.log"), arena.worker("diffusers"):
+    with pytest.raises(ContestantError, match=r"diffusers\.log"), arena.workers("diffusers"):
         pass
     assert "Traceback" in (tmp_path / "diffusers.log").read_text()

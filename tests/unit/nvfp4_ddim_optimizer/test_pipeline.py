@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from torch import nn
 
 from nvfp4_ddim_contracts import DataFree, ScaleSearch
 from nvfp4_ddim_optimizer import LinearPreview, OptimizationPipeline, StepEvent
@@ -67,6 +68,14 @@ def test_the_same_seed_gives_the_same_bytes(pipeline: OptimizationPipeline, arti
     assert first.tobytes() == again.tobytes()
     assert first.tobytes() != pipeline.generate("cat", seed=8).tobytes()
     assert first.tobytes() != pipeline.generate("dog", seed=7).tobytes()
+
+
+def test_weights_from_a_cache_paint_the_same(
+    pipeline: OptimizationPipeline, artifact: Path, tmp_path: Path
+) -> None:
+    cached = OptimizationPipeline.from_preset(artifact, "fast", cache_directory=tmp_path)
+    assert cached.generate("cat", seed=7).tobytes() == pipeline.generate("cat", seed=7).tobytes()
+    assert (tmp_path / pipeline.artifact_sha256 / "unet.safetensors").is_file()
 
 
 def test_packed_and_resident_weights_paint_the_same(
@@ -142,6 +151,15 @@ def test_shortcuts_are_the_presets_or_the_callers_and_are_reported(
         token_merging_ratio=0,
     )
     assert exact.tobytes() == quality.tobytes()
+
+
+def test_a_preset_caches_only_where_the_unet_can_be_cut(artifact: Path) -> None:
+    pipeline = OptimizationPipeline.from_preset(artifact, "fast")
+    assert pipeline.resolve_shortcuts(10).cache_interval > 1
+    pipeline._loaded.model.unet.up_blocks = nn.ModuleList([nn.Identity()])
+    assert pipeline.resolve_shortcuts(10).cache_interval == 1
+    with pytest.raises(ModelNotSupportedError, match="cache_interval=1"):
+        pipeline.generate("cat", cache_interval=2)
 
 
 def test_shows_a_preview_of_a_step(pipeline: OptimizationPipeline) -> None:

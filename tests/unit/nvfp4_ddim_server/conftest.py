@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from nvfp4_ddim_contracts import Preset
 from nvfp4_ddim_optimizer.errors import GenerationCancelled
+from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 from nvfp4_ddim_server import ServerSettings, create_app
 from nvfp4_ddim_server.planning import BatchKey, Plan
 from nvfp4_ddim_server.queueing import Ticket
@@ -35,6 +36,7 @@ class FakePipeline:
     native_width: int = 16
     native_height: int = 24
     default_guidance_scale: float = 3.0
+    shortcuts: Shortcuts = Shortcuts(cache_interval=2)  # noqa: RUF009 - frozen
     error: Exception | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     stepping: threading.Event = field(default_factory=threading.Event)
@@ -46,6 +48,9 @@ class FakePipeline:
     def with_preset(self, preset: str) -> "FakePipeline":
         assert preset in list(Preset)
         return self
+
+    def resolve_shortcuts(self, num_inference_steps: int, **wishes: Any) -> Shortcuts:
+        return self.shortcuts.override(**wishes)
 
     def generate(
         self,

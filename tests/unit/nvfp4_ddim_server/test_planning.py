@@ -4,6 +4,7 @@ import pytest
 
 from nvfp4_ddim_contracts import GenerationRequest, Preset
 from nvfp4_ddim_contracts.generation import MAX_SEED
+from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 from nvfp4_ddim_server.errors import InvalidFieldsError, UnknownModelError
 from nvfp4_ddim_server.planning import Plan, make_plan
 from nvfp4_ddim_server.settings import ServerSettings
@@ -32,6 +33,13 @@ def test_keeps_what_the_request_says_even_a_zero(plan: Any) -> None:
     assert (made.key.width, made.key.height) == (64, 32)
     assert made.key.eta == 0.5
     assert made.seeds == (0,)
+
+
+def test_shortcuts_are_the_pipelines_unless_the_request_names_its_own(plan: Any) -> None:
+    assert plan().key.shortcuts == Shortcuts(cache_interval=2)
+    wishes: dict[str, Any] = {"guidance_interval": [0.2, 0.9], "token_merging_ratio": 0.5}
+    assert plan(**wishes).key.shortcuts == Shortcuts(2, (0.2, 0.9), 0.5)
+    assert plan(cache_interval=1).key.shortcuts.are_exact
 
 
 def test_seeds_count_up_and_wrap(plan: Any) -> None:

@@ -56,6 +56,9 @@ def test_hands_everything_to_the_pipeline(pipeline: Any) -> None:
             "negative_prompt": "ugly",
             "guidance_scale": 2.0,
             "eta": 0.0,
+            "cache_interval": 1,
+            "guidance_interval": (0.0, 1.0),
+            "token_merging_ratio": 0.0,
         }
     ]
 

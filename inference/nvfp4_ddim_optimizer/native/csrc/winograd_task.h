@@ -7,7 +7,7 @@
 namespace nvfp4 {
 namespace NVFP4_ISA {
 
-constexpr int64_t kDepth = 256;  // input channels at a time: a panel of B then stays in L1
+constexpr int64_t kDepth = 320;  // most input channels at a time: a panel of B then stays in L1
 
 static void winograd_task(const WinogradShape& shape, const WinogradPlan& plan,
                           const WinogradWeights& weights, const WinogradTask& task) {
@@ -18,10 +18,11 @@ static void winograd_task(const WinogradShape& shape, const WinogradPlan& plan,
   for (int64_t o = 0; o < panels * kColumns; o += kGroup)
     winograd_weights(weights, shape, task.channel + o, task.scratch, o, panels * kColumns,
                      weight_stride);
+  const int64_t depth_parts = parts(shape.c, kDepth), most = parts(shape.c, depth_parts);
   for (int64_t position = 0; position < kPositions; ++position) {
     const float* a = task.patches + position * plan.patch_stride(shape);
-    for (int64_t c = 0; c < shape.c; c += kDepth) {
-      const int64_t depth = smaller(kDepth, shape.c - c);
+    for (int64_t c = 0; c < shape.c; c += most) {
+      const int64_t depth = smaller(most, shape.c - c);
       for (int64_t panel = 0; panel < panels; ++panel) {
         const int64_t index = panel * kPositions + position;
         multiply_panel(task.tiles, a + c, shape.c,

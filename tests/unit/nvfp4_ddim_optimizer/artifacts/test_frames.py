@@ -6,7 +6,12 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nvfp4_ddim_optimizer.artifacts.frames import FrameError, decode_frame, encode_frame
+from nvfp4_ddim_optimizer.artifacts.frames import (
+    FrameError,
+    check_frame,
+    decode_frame,
+    encode_frame,
+)
 
 
 def decode(frame: bytes, size: int, item_bytes: int = 1) -> bytes:
@@ -97,6 +102,14 @@ def test_a_bomb_that_lies_about_its_size() -> None:
     for item_bytes in (1, 2):
         with pytest.raises(FrameError):
             decode(forged, 3_000, item_bytes)
+
+
+def test_a_size_that_the_blocks_could_not_fill() -> None:
+    # RFC 8878, section 3.1.1.1: magic number, 8 bytes of size and a checksum, one empty last block.
+    size = 2**50
+    forged = b"\x28\xb5\x2f\xfd\xe4" + size.to_bytes(8, "little") + b"\x01\0\0" + bytes(4)
+    with pytest.raises(FrameError, match="can't fill"):
+        check_frame(forged, size)
 
 
 def test_a_frame_without_size_or_checksum() -> None:

@@ -225,7 +225,7 @@ def test_a_table_that_is_no_json(dense: Path, text: str) -> None:
         WeightsFile(dense)
 
 
-@pytest.mark.parametrize("shape", [[6_399], [6_401], [0], [64, 101]])
+@pytest.mark.parametrize("shape", [[6_399], [6_401], [0], [64, 101], [2**40, 2**20]])
 def test_a_declared_size_that_is_not_the_frames(dense: Path, shape: list[int]) -> None:
     forge(dense, tensors={"codes": ["U8", shape]})
     with WeightsFile(dense) as file, pytest.raises(ArtifactCorruptError, match="declares 6400"):

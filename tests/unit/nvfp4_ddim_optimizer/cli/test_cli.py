@@ -72,6 +72,23 @@ def test_generate_saves_pictures_with_their_provenance(artifact: Path, tmp_path:
     assert (written.seed, written.num_inference_steps, written.model) == (8, 2, "tiny")
 
 
+def test_generate_takes_shortcuts_and_says_so(artifact: Path, tmp_path: Path) -> None:
+    arguments = ("generate", "cat", "-m", artifact, "--steps", 4, "--seed", 7, "--json")
+    chosen = ("--cache-interval", 2, "--guidance-interval", 0.25, 1, "--token-merging", 0.5)
+    for extra, expected in (
+        (chosen, (2, (0.25, 1.0), 0.5)),
+        (("--preset", "quality"), (1, (0.0, 1.0), 0.0)),
+    ):
+        result = run(*arguments, *extra, "-o", tmp_path / "cat.png")
+        assert result.exit_code == ExitCode.OK, result.output
+        made = Provenance.model_validate(json.loads(result.stdout)["images"][0]["provenance"])
+        used = (made.cache_interval, made.guidance_interval, made.token_merging_ratio)
+        assert used == expected
+    wrong = run(*arguments, "--guidance-interval", 0.9, 0.1, "-o", tmp_path / "cat.png")
+    assert wrong.exit_code == ExitCode.USAGE
+    assert "start <= stop" in wrong.output
+
+
 def test_generate_twice_gives_the_same_file(artifact: Path, tmp_path: Path) -> None:
     files = [tmp_path / "a.webp", tmp_path / "b.webp"]
     for file in files:
@@ -253,7 +270,8 @@ def test_convert_of_another_programs_files(artifact: Path, tmp_path: Path) -> No
     assert result.exit_code == ExitCode.OK, result.output
     manifest = json.loads(result.stdout)
     assert (manifest["name"], manifest["license"]) == ("theirs", "MIT")
-    assert (manifest["native_width"], manifest["scale_search"]) == (16, "absmax")
+    assert manifest["native_width"] == 16
+    assert manifest["quantization"] == {"method": "elsewhere", "tool": "modelopt"}
     assert all(layer["sqnr_db"] is None for layer in manifest["layers"])
     shown = run("inspect", tmp_path / "Theirs")
     assert shown.exit_code == ExitCode.OK, shown.output

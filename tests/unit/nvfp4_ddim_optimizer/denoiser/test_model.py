@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from nvfp4_ddim_optimizer.denoiser import Denoiser, FeatureCache, refresh_timesteps
+from nvfp4_ddim_optimizer.denoiser import (
+    Denoiser,
+    FeatureCache,
+    full_pass,
+    refresh_timesteps,
+    shallow_pass,
+)
+from nvfp4_ddim_optimizer.denoiser.model import _compiled
 from nvfp4_ddim_optimizer.diffusion import (
     Branch,
     NoiseSchedule,
@@ -124,7 +131,10 @@ def test_one_branch_after_the_other_is_the_same_but_for_rounding(
     torch.testing.assert_close(one_by_one, batched, rtol=1e-4, atol=1e-4)
 
 
-def test_shortcuts_change_the_sample_but_not_much_more(unet: Any, schedule: NoiseSchedule) -> None:
+def test_shortcuts_change_the_sample_and_leave_nothing_behind(
+    deep_unet: Callable[..., Any], schedule: NoiseSchedule
+) -> None:
+    unet = deep_unet(cross_attention_dim=32)
     exact = sample(unet, schedule)
     for settings in ({"interval": 2}, {"guidance": (0.0, 0.8)}, {"ratio": 0.5}):
         short = sample(unet, schedule, **settings)  # type: ignore[arg-type]
@@ -166,3 +176,36 @@ def test_an_offloaded_unet_is_fetched_before_its_parts_are_called(
         assert unet._hf_hook.calls == STEPS
     finally:
         del unet._hf_hook
+
+
+@pytest.mark.slow
+@torch.inference_mode()
+def test_a_compiled_unets_parts_are_compiled_too(
+    tiny_pipeline: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traced as torch.compile does, less the generation of code, which takes a minute."""
+    compiled: list[Any] = []
+
+    def trace(function: Any, **_: Any) -> Any:
+        compiled.append(function)
+        return traced(function, backend="eager")
+
+    traced = torch.compile
+    monkeypatch.setattr(torch, "compile", trace)
+    _compiled.cache_clear()
+    unet = tiny_pipeline("sd1").unet
+    x = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+
+    def predict() -> list[Tensor]:
+        denoiser = Denoiser(unet, conditions(0), cache=FeatureCache(frozenset([900])))
+        return [part for t in (900, 800, 700) for part in denoiser(x, t, BOTH)]
+
+    try:
+        plain = predict()
+        assert compiled == []
+        unet.compile()
+        compiled.clear()
+        assert all(torch.equal(a, b) for a, b in zip(predict(), plain, strict=True))
+        assert compiled == [full_pass, shallow_pass]
+    finally:
+        _compiled.cache_clear()

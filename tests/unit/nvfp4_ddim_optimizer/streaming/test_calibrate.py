@@ -15,6 +15,7 @@ from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
 from nvfp4_ddim_optimizer.sources import locate_full_precision
 from nvfp4_ddim_optimizer.streaming import (
     ArtifactDetails,
+    Budget,
     correct_biases,
     gather_statistics,
     open_model,
@@ -85,3 +86,22 @@ def test_a_calibrated_artifact_says_so(directory: Path, tmp_path: Path) -> None:
     )
     assert read_manifest(tmp_path / "artifact").quantization == RECORD == written.quantization
     load_artifact(tmp_path / "artifact")
+
+
+def test_a_budget_sets_the_rate_weight_of_a_calibrated_artifact(
+    directory: Path, tmp_path: Path
+) -> None:
+    free = quantize_to_artifact(
+        locate_full_precision(directory), tmp_path / "free", RECORD, DETAILS
+    )
+    fitted = quantize_to_artifact(
+        locate_full_precision(directory),
+        tmp_path / "fitted",
+        RECORD,
+        DETAILS,
+        budget=Budget(bytes=round(0.99 * free.artifact_bytes)),
+    )
+    assert fitted.artifact_bytes <= 0.99 * free.artifact_bytes
+    assert isinstance(fitted.quantization, Calibrated)
+    assert fitted.quantization.rate_weight > RECORD.rate_weight
+    assert fitted.quantization.prompts == RECORD.prompts

@@ -40,20 +40,21 @@ def save_again(imported: Any, target: Path) -> Manifest:
         imported.pipeline,
         imported.layers,
         target,
-        **before.model_dump(
-            include={
+        **{
+            name: getattr(before, name)
+            for name in (
                 "name",
                 "original_model",
                 "license",
                 "attribution",
-                "scale_search",
+                "quantization",
                 "storage",
                 "default_guidance_scale",
                 "native_height",
                 "native_width",
                 "created_at",
-            }
-        ),
+            )
+        },
     )
 
 
