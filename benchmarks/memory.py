@@ -169,9 +169,10 @@ def completes_within(case: Case, limit: int) -> tuple[bool, str]:
     if _has_scopes():
         scope = ("systemd-run", "--scope", "--quiet", f"--property=MemoryMax={limit}")
         command = [*scope, "--property=MemorySwapMax=0", *_command(case)]
-        done = subprocess.run(command, capture_output=True, check=False)
+        done = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
         return done.returncode == 0, f"a control group with memory.max = {limit}"
-    process = subprocess.Popen(_command(case), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    process = subprocess.Popen(_command(case), **quiet)  # noqa: S603
     while process.poll() is None:
         try:
             if _status(process.pid).get("VmRSS", 0) > limit:
@@ -189,7 +190,8 @@ def _has_scopes() -> bool:
     if shutil.which("systemd-run") is None:
         return False
     probe = ["systemd-run", "--scope", "--quiet", "true"]
-    return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+    done = subprocess.run(probe, capture_output=True, check=False)  # noqa: S603
+    return done.returncode == 0
 
 
 def _command(case: Case) -> list[str]:

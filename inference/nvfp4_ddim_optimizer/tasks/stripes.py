@@ -83,7 +83,7 @@ def held_bytes_per_pixel(vae: Any, number_bytes: int = 4) -> int:
         for upsampler in getattr(block, "upsamplers", None) or ():
             held.append(area * (upsampler.channels + 4 * upsampler.out_channels))
             area *= 4
-    return int(math.ceil(max(held) * number_bytes))
+    return math.ceil(max(held) * number_bytes)
 
 
 def _decode_one(vae: Any, z: Tensor, stripe_bytes: int) -> Tensor:
