@@ -10,6 +10,7 @@ NVFP4Error
 ├── ModelNotSupportedError       the diffusion model has a part this library can't run
 ├── BudgetExceededError          the artifact came out larger than it may be
 ├── HardwareError                the device asked for is not there or can't do it
+│   └── InsufficientMemoryError  the work would take more memory than there is
 └── GenerationCancelled          the caller asked to stop between two steps
 """
 
@@ -22,6 +23,7 @@ __all__ = [
     "BudgetExceededError",
     "GenerationCancelled",
     "HardwareError",
+    "InsufficientMemoryError",
     "InvalidInputError",
     "ModelNotSupportedError",
     "NVFP4Error",
@@ -74,6 +76,20 @@ class BudgetExceededError(NVFP4Error):
 
 class HardwareError(NVFP4Error):
     """The device asked for is not there, or can't do what was asked of it."""
+
+
+class InsufficientMemoryError(HardwareError, MemoryError):
+    """The work would take more memory than there is; raised before it is begun.
+
+    Attributes:
+        needed_bytes: What it was predicted to take at the least.
+        available_bytes: What there is.
+    """
+
+    def __init__(self, message: str, *, needed_bytes: int, available_bytes: int) -> None:
+        super().__init__(message)
+        self.needed_bytes = needed_bytes
+        self.available_bytes = available_bytes
 
 
 class GenerationCancelled(NVFP4Error):  # noqa: N818 - an event, as asyncio.CancelledError is not

@@ -2,26 +2,33 @@
 
 import importlib.util
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from nvfp4_ddim_contracts import DataFree, ScaleSearch
-from nvfp4_ddim_optimizer.artifacts import load_artifact, read_manifest
+from nvfp4_ddim_optimizer.artifacts import (
+    default_cache_directory,
+    load_artifact,
+    verify_artifact,
+)
+from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
+from nvfp4_ddim_optimizer.footprint import Footprint, Picture
 from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
-from nvfp4_ddim_optimizer.nn import Residency, set_residency
+from nvfp4_ddim_optimizer.nn import Residency, release_pages, set_residency
 from nvfp4_ddim_optimizer.nvfp4 import DataFreeQuantizer
+from nvfp4_ddim_optimizer.planning import MeasuredModel, measure_model
 from nvfp4_ddim_optimizer.sources import (
     ModelKind,
     ModelSource,
     locate_model,
-    parameter_bytes,
     parameter_digest,
 )
 from nvfp4_ddim_optimizer.streaming import open_model
 from nvfp4_ddim_optimizer.tasks import TextConditioner, TextToImageModel
+from nvfp4_ddim_optimizer.tasks.stripes import can_decode_in_stripes
 
 __all__ = ["LoadedModel", "load_model"]
 
@@ -43,6 +50,7 @@ class LoadedModel:
         default_guidance_scale: Guidance where a caller gives none.
         native_height: Pixels.
         native_width: Pixels.
+        footprint: What it takes.
         plan: How it runs.
         model: The components.
         conditioner: The text encoder with its cache.
@@ -53,6 +61,7 @@ class LoadedModel:
     default_guidance_scale: float
     native_height: int
     native_width: int
+    footprint: Footprint
     plan: ExecutionPlan
     model: TextToImageModel
     conditioner: TextConditioner
@@ -67,13 +76,12 @@ class _Weights:
     artifact_sha256: str
     default_guidance_scale: float
     native_size: tuple[int, int] | None
-    plan: ExecutionPlan
 
 
 def load_model(
     model: str | Path,
     search: ScaleSearch,
-    planner: Callable[[int], ExecutionPlan],
+    planner: Callable[[Footprint, Picture], ExecutionPlan],
     *,
     compile_unet: bool = False,
     verify: bool = True,
@@ -84,7 +92,7 @@ def load_model(
     Args:
         model: An artifact directory, a bundled model's name, a diffusers directory or a hub id.
         search: How block scales are chosen if the model has to be quantised.
-        planner: Decides how to run a model from its parameters' size in float32, in bytes.
+        planner: Decides how to run a model from what it takes, and what it paints natively.
         compile_unet: Use torch.compile on the UNet.
         verify: Check an artifact's checksums.
         cache_directory: Where to decompress an artifact's weights to; see `load_artifact`.
@@ -95,30 +103,41 @@ def load_model(
         ModelNotSupportedError: The model is of a kind that can't be run.
     """
     source = locate_model(model)
+    measured = _measure(source)
+    footprint = measured.footprint
+    plan = planner(footprint, measured.picture)
     if source.kind is ModelKind.ARTIFACT:
         weights = _load_artifact(
-            Path(source.location), planner, verify=verify, cache_directory=cache_directory
+            Path(source.location), plan, verify=verify, cache_directory=cache_directory
         )
     else:
-        weights = _quantise_on_the_fly(source, search, planner)
-    return _set_up(weights, compile_unet=compile_unet)
+        weights = _quantise_on_the_fly(source, search, plan)
+    return _set_up(weights, footprint, plan, compile_unet=compile_unet)
+
+
+def _measure(source: ModelSource) -> MeasuredModel:
+    try:
+        return measure_model(source)
+    except ModelNotSupportedError:
+        if source.kind is ModelKind.ARTIFACT:
+            verify_artifact(source.location)  # a configuration that was altered is the real trouble
+        raise
 
 
 def _load_artifact(
-    directory: Path,
-    planner: Callable[[int], ExecutionPlan],
-    *,
-    verify: bool,
-    cache_directory: Path | None,
+    directory: Path, plan: ExecutionPlan, *, verify: bool, cache_directory: Path | None
 ) -> _Weights:
-    plan = planner(read_manifest(directory).original_bytes)
+    is_mapped = _is_mapped(plan)
     artifact = load_artifact(
         directory,
         verify=verify,
         compute_dtype=_TORCH_DTYPES[plan.compute_dtype],
         # Offloading starts from main memory.
         device="cpu" if plan.offload else plan.device,
-        cache_directory=cache_directory,
+        cache_directory=(cache_directory or default_cache_directory())
+        if is_mapped
+        else cache_directory,
+        keep_stored=is_mapped,
     )
     manifest = artifact.manifest
     return _Weights(
@@ -127,16 +146,12 @@ def _load_artifact(
         artifact_sha256=artifact.artifact_sha256,
         default_guidance_scale=manifest.default_guidance_scale,
         native_size=(manifest.native_height, manifest.native_width),
-        plan=plan,
     )
 
 
-def _quantise_on_the_fly(
-    source: ModelSource, search: ScaleSearch, planner: Callable[[int], ExecutionPlan]
-) -> _Weights:
+def _quantise_on_the_fly(source: ModelSource, search: ScaleSearch, plan: ExecutionPlan) -> _Weights:
     model = open_model(source)
     pipeline = model.pipeline
-    plan = planner(parameter_bytes(pipeline))
     TextToImageModel.from_diffusers(pipeline)  # refuse it before the work, not after
     model.quantize(DataFreeQuantizer(DataFree(scale_search=search)))
     pipeline.to(_TORCH_DTYPES[plan.compute_dtype])
@@ -148,20 +163,34 @@ def _quantise_on_the_fly(
         artifact_sha256=parameter_digest(pipeline),
         default_guidance_scale=_DEFAULT_GUIDANCE_SCALE,
         native_size=None,
-        plan=plan,
     )
 
 
-def _set_up(weights: _Weights, *, compile_unet: bool) -> LoadedModel:
-    pipeline, plan = weights.pipeline, weights.plan
+def _is_mapped(plan: ExecutionPlan) -> bool:
+    """Whether weights stay in their files: where every byte counts."""
+    return plan.device == "cpu" and not plan.resident
+
+
+def _set_up(
+    weights: _Weights, footprint: Footprint, plan: ExecutionPlan, *, compile_unet: bool
+) -> LoadedModel:
+    pipeline = weights.pipeline
     device = torch.device(plan.device)
     model = TextToImageModel.from_diffusers(pipeline, _TORCH_DTYPES[plan.compute_dtype], device)
+    model = replace(
+        model,
+        # Offloading is done by hooks on whole components, which stripes go past.
+        decode_stripes=plan.vae_tiling and not plan.offload and can_decode_in_stripes(model.vae),
+        release_pages=_is_mapped(plan),
+    )
     residency = Residency.RESIDENT if plan.resident else Residency.PACKED
     for part in (model.text_encoder, model.unet, model.vae):
         part.eval().requires_grad_(requires_grad=False)
         set_residency(part, residency)
+        if model.release_pages:
+            release_pages(part)  # which were read to check them
     model.vae.enable_slicing()
-    if plan.vae_tiling:
+    if plan.vae_tiling and plan.offload:
         model.vae.enable_tiling()
     if device.type == "cuda" and importlib.util.find_spec("xformers") is not None:
         model.unet.enable_xformers_memory_efficient_attention()
@@ -176,6 +205,7 @@ def _set_up(weights: _Weights, *, compile_unet: bool) -> LoadedModel:
         default_guidance_scale=weights.default_guidance_scale,
         native_height=height,
         native_width=width,
+        footprint=footprint,
         plan=plan,
         model=model,
         conditioner=TextConditioner(model.tokenizer, model.text_encoder, device),

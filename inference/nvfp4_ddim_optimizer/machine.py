@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -23,6 +23,7 @@ __all__ = [
 ]
 
 _CGROUP = Path("/sys/fs/cgroup")
+_OWN_CGROUP = Path("/proc/self/cgroup")
 _CPUINFO = Path("/proc/cpuinfo")
 
 
@@ -99,6 +100,8 @@ class Machine:
         instruction_sets: What the processor has, of those that matter.
         total_bytes: Memory, container limits included.
         available_bytes: Memory that can be taken without swapping.
+        process_bytes: What this process has taken of it already; pages of mapped files, which
+            the system can take back, left out.
         gpus: CUDA devices that this build of torch can use.
     """
 
@@ -108,7 +111,15 @@ class Machine:
     instruction_sets: frozenset[InstructionSet]
     total_bytes: int
     available_bytes: int
+    process_bytes: int = 0
     gpus: tuple[Gpu, ...] = ()
+
+    def limited_to(self, process_bytes: int | None) -> "Machine":
+        """The same machine with no more memory than this process may take; None: no limit."""
+        if process_bytes is None:
+            return self
+        rest = max(0, process_bytes - self.process_bytes)
+        return replace(self, available_bytes=min(self.available_bytes, rest))
 
     @property
     def has_fast_bf16(self) -> bool:
@@ -137,6 +148,7 @@ def probe_machine(*, gpus: bool = True) -> Machine:
         instruction_sets=_instruction_sets(),
         total_bytes=total,
         available_bytes=max(0, available),
+        process_bytes=_process_bytes(),
         gpus=_cuda_devices() if gpus else (),
     )
 
@@ -184,13 +196,42 @@ def _usable_cpus() -> int:
     return count
 
 
+def _process_bytes() -> int:
+    memory = psutil.Process().memory_info()
+    return int(memory.rss - getattr(memory, "shared", 0))
+
+
 def _cgroup_memory() -> tuple[int | None, int]:
-    """A container's memory limit (None: no limit) and what is used of it, in bytes."""
-    limit = _read(_CGROUP / "memory.max")
-    if not limit.isdigit():
-        return None, 0
-    used = _read(_CGROUP / "memory.current")
-    return int(limit), int(used) if used.isdigit() else 0
+    """The tightest memory limit above this process (None: no limit), and what is used of it.
+
+    A container sees its own group as the root; a systemd scope or service is a path below it.
+    """
+    tightest: tuple[int, int] | None = None
+    for group in _own_cgroups():
+        limit = _read(group / "memory.max")
+        if not limit.isdigit():
+            continue
+        used = _read(group / "memory.current")
+        found = int(limit), max(0, int(used) - _reclaimable(group)) if used.isdigit() else 0
+        if tightest is None or found[0] - found[1] < tightest[0] - tightest[1]:
+            tightest = found
+    return (None, 0) if tightest is None else tightest
+
+
+def _own_cgroups() -> list[Path]:
+    """This process's group of the unified hierarchy, and all above it."""
+    lines = [line for line in _read(_OWN_CGROUP).splitlines() if line.startswith("0::")]
+    own = _CGROUP / lines[0][3:].strip().lstrip("/") if lines else _CGROUP
+    return [group for group in (own, *own.parents) if group.is_relative_to(_CGROUP)]
+
+
+def _reclaimable(group: Path) -> int:
+    """Bytes of files that are cached and counted, but given up as soon as memory is asked for."""
+    for line in _read(group / "memory.stat").splitlines():
+        name, _, value = line.partition(" ")
+        if name == "inactive_file" and value.isdigit():
+            return int(value)
+    return 0
 
 
 def _cuda_devices() -> tuple[Gpu, ...]:

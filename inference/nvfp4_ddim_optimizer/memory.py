@@ -1,29 +1,44 @@
-"""Decisions about arithmetic and memory: pure functions of a `Machine` and a model's size."""
+"""Decisions about arithmetic and memory: pure functions of a `Machine` and a model's `Footprint`.
 
-import ctypes
-import os
-import platform
-from dataclasses import dataclass
+On a CPU there are three ways to run, fastest first; the first that fits is taken:
+
+    1. dequantised weights kept, both passes of guidance in one batch
+    2. weights packed and mapped, pages of components that are done given back
+    3. the same, with the passes of guidance one after the other
+"""
+
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from nvfp4_ddim_contracts import Preset
-from nvfp4_ddim_optimizer.errors import HardwareError, InvalidInputError
-from nvfp4_ddim_optimizer.machine import Gpu, Machine, probe_machine
+from nvfp4_ddim_optimizer.errors import (
+    HardwareError,
+    InsufficientMemoryError,
+    InvalidInputError,
+)
+from nvfp4_ddim_optimizer.footprint import (
+    RUNTIME_BYTES,
+    Footprint,
+    Picture,
+    Weights,
+    peak_bytes,
+)
+from nvfp4_ddim_optimizer.machine import Gpu, Machine
 
 __all__ = [
     "ComputeDtype",
     "ExecutionPlan",
+    "Prediction",
+    "largest_square",
+    "plan_candidates",
     "plan_execution",
+    "plan_picture",
+    "predict",
     "recommend_preset",
-    "tune_allocator",
-    "tune_process",
 ]
 
-_GIB = 1024**3
-_ACTIVATION_BYTES = _GIB  # a Stable Diffusion step at 512 x 512 with guidance adds 0.7-0.8 GB
-_COMFORTABLE_SHARE = 0.6  # of free memory: the rest is for the page cache and other programs
-_BYTES_PER_PARAMETER_FP32 = 4
-_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # glibc, malloc.h
+_COMFORTABLE = 0.6  # share of free memory: the rest is for the page cache and other programs
+_SQUARE_STEP, _MAX_SQUARE = 64, 8192  # pixels
 
 
 class ComputeDtype(StrEnum):
@@ -46,8 +61,10 @@ class ExecutionPlan:
     Attributes:
         device: "cpu", "cuda" or "cuda:<index>".
         compute_dtype: What the layers compute in.
-        resident: Dequantise every weight once and keep it, rather than in every call.
-        vae_tiling: Decode large pictures tile by tile.
+        resident: Dequantise every weight once and keep it, rather than in every call. Otherwise a
+            CPU maps weights as they are stored, and gives back the pages of a component when it
+            has done its work.
+        vae_tiling: Decode large pictures piece by piece.
         offload: Keep each component in the GPU only while it works.
         batched_guidance: Predict with and without the prompt in one batch, rather than one after
             the other in half the activations.
@@ -60,6 +77,16 @@ class ExecutionPlan:
     offload: bool
     batched_guidance: bool = True
 
+    def weights(self, *, mapped: bool) -> Weights:
+        """How weights are held.
+
+        Args:
+            mapped: Whether the model's weights can be mapped from files.
+        """
+        if self.resident:
+            return Weights.KEPT
+        return Weights.MAPPED if mapped and self.device == "cpu" else Weights.PACKED
+
     @property
     def execution_path(self) -> str:
         """The plan in one word for provenance, such as "cpu/fp32/nvfp4-resident"."""
@@ -69,30 +96,71 @@ class ExecutionPlan:
         return f"{kind}/{self.compute_dtype}/nvfp4-{residency}{suffix}"
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """What a plan takes for a picture.
+
+    Attributes:
+        plan: How it would run.
+        peak_bytes: Most memory of the whole process at once; on a GPU, of its memory.
+        fits: Whether the machine has that much to give.
+    """
+
+    plan: ExecutionPlan
+    peak_bytes: int
+    fits: bool
+
+
 def plan_execution(
     machine: Machine,
-    original_bytes: int,
+    footprint: Footprint,
+    picture: Picture,
     *,
     device: str = "cpu",
     low_memory: bool | None = None,
     vae_tiling: bool | None = None,
     offload: bool = False,
 ) -> ExecutionPlan:
-    """Decide how to run a model of a given size on a machine.
+    """Decide how to run a model on a machine: the fastest way that fits, else the smallest.
 
     Attention is never sliced: scaled-dot-product attention does not materialise the matrix that
-    slicing would shrink. Decoding is always sliced, one picture at a time, since that costs no
-    speed and keeps a picture's bytes independent of its batch.
+    slicing would shrink. Pictures are always decoded one at a time, since that costs no speed and
+    keeps a picture's bytes independent of its batch.
 
     Args:
         machine: Where it will run.
-        original_bytes: The model's parameters in float32.
+        footprint: What the model takes.
+        picture: What it is most likely to paint.
         device: "cpu", "cuda" or "cuda:<index>".
         low_memory: Keep weights packed, decode in tiles, and predict with and without the prompt
-            one after the other. None: only where the machine has no room for the dequantised
-            weights.
-        vae_tiling: Decode in tiles; None: as `low_memory`.
+            one after the other. None: only as far as the machine's memory makes it necessary.
+        vae_tiling: Decode in tiles; None: on a CPU, where it costs nothing, or as `low_memory`.
         offload: Move components to the GPU and back as they are needed.
+
+    Raises:
+        InvalidInputError: The device's name is unknown, or the CPU is to be offloaded.
+        HardwareError: The machine has no such device.
+    """
+    candidates = plan_candidates(
+        machine, device=device, low_memory=low_memory, vae_tiling=vae_tiling, offload=offload
+    )
+    for plan in candidates:
+        prediction = predict(plan, machine, footprint, picture)
+        free = _free_bytes(machine, plan.device)
+        if prediction.fits and (not plan.resident or prediction.peak_bytes <= free * _COMFORTABLE):
+            return plan
+    return candidates[-1]
+
+
+def plan_candidates(
+    machine: Machine,
+    *,
+    device: str = "cpu",
+    low_memory: bool | None = None,
+    vae_tiling: bool | None = None,
+    offload: bool = False,
+) -> list[ExecutionPlan]:
+    """The ways to run that a caller leaves open, fastest first. Arguments as `plan_execution`.
 
     Raises:
         InvalidInputError: The device's name is unknown, or the CPU is to be offloaded.
@@ -108,17 +176,115 @@ def plan_execution(
         dtype = ComputeDtype.BF16 if machine.has_fast_bf16 else ComputeDtype.FP32
     else:
         dtype = ComputeDtype.BF16 if gpu.has_fast_bf16 else ComputeDtype.FP16
-    dequantised_bytes = original_bytes * dtype.bytes // _BYTES_PER_PARAMETER_FP32
-    free = machine.available_bytes if gpu is None else gpu.free_bytes
-    fits = dequantised_bytes + _ACTIVATION_BYTES <= _COMFORTABLE_SHARE * free
-    saving = not fits if low_memory is None else low_memory
-    return ExecutionPlan(
-        device=device,
-        compute_dtype=dtype,
-        resident=not saving and not offload,
-        vae_tiling=saving if vae_tiling is None else vae_tiling,
-        offload=offload,
-        batched_guidance=not saving,
+
+    def plan(*, saving: bool, batched: bool) -> ExecutionPlan:
+        return ExecutionPlan(
+            device=device,
+            compute_dtype=dtype,
+            resident=not saving and not offload,
+            vae_tiling=saving or gpu is None if vae_tiling is None else vae_tiling,
+            offload=offload,
+            batched_guidance=batched,
+        )
+
+    fast = plan(saving=False, batched=True)
+    small = plan(saving=True, batched=False)
+    if low_memory is None:
+        return [fast, plan(saving=True, batched=True), small]
+    return [small] if low_memory else [fast]
+
+
+def plan_picture(
+    loaded: ExecutionPlan, machine: Machine, footprint: Footprint, picture: Picture
+) -> ExecutionPlan:
+    """Adapt the plan that a model was loaded under to one request, before any work is done.
+
+    Args:
+        loaded: The plan; what can't be changed any more stays.
+        machine: As it is now.
+        footprint: What the model takes.
+        picture: What is asked for; `passes` is 1 without guidance.
+
+    Raises:
+        InsufficientMemoryError: The CPU's memory is too small.
+    """
+    candidates = [loaded]
+    if picture.passes > 1 and loaded.batched_guidance:
+        candidates.append(replace(loaded, batched_guidance=False))
+    predictions = [predict(plan, machine, footprint, picture) for plan in candidates]
+    for prediction in predictions:
+        if prediction.fits:
+            return prediction.plan
+    if loaded.device != "cpu":  # the driver knows better what a GPU can swap and free
+        return candidates[-1]
+    raise _insufficient(predictions[-1], machine, footprint, picture)
+
+
+def predict(
+    plan: ExecutionPlan, machine: Machine, footprint: Footprint, picture: Picture
+) -> Prediction:
+    """What a plan takes for a picture.
+
+    Args:
+        plan: How it would run.
+        machine: Where.
+        footprint: What the model takes.
+        picture: What is painted; `passes` is what guidance needs, however the plan runs them.
+    """
+    passes = picture.passes if plan.batched_guidance else 1
+    peak = peak_bytes(
+        footprint,
+        replace(picture, passes=passes),
+        plan.weights(mapped=footprint.is_mapped),
+        tiled=plan.vae_tiling,
+        number_bytes=plan.compute_dtype.bytes,
+    )
+    if plan.device == "cpu":
+        peak += RUNTIME_BYTES
+    return Prediction(plan, peak, peak <= _free_bytes(machine, plan.device))
+
+
+def largest_square(plan: ExecutionPlan, machine: Machine, footprint: Footprint) -> int:
+    """Side in pixels, a multiple of 64, of the largest square picture that fits; 0: none does."""
+    side = 0
+    while side < _MAX_SQUARE:
+        larger = Picture(side + _SQUARE_STEP, side + _SQUARE_STEP)
+        if not predict(plan, machine, footprint, larger).fits:
+            break
+        side += _SQUARE_STEP
+    return side
+
+
+def _free_bytes(machine: Machine, device: str) -> int:
+    """What the process may take, with what it has already."""
+    gpu = _find_gpu(machine, device)
+    return machine.available_bytes + machine.process_bytes if gpu is None else gpu.free_bytes
+
+
+def _insufficient(
+    least: Prediction, machine: Machine, footprint: Footprint, picture: Picture
+) -> InsufficientMemoryError:
+    advice = []
+    plan = least.plan
+    if plan.resident:
+        advice.append("load the model with low_memory=True")
+    if not plan.vae_tiling:
+        advice.append("leave vae_tiling on")
+    if picture.batch > 1:
+        advice.append("paint fewer pictures at once")
+    side = largest_square(plan, machine, footprint)
+    if 0 < side * side < picture.pixels:
+        advice.append(f"paint at most {side}x{side} pixels")
+    if not footprint.is_mapped:
+        advice.append("quantise the model first, into an artifact that can be mapped")
+    advice.append("or close other programs")
+    available = _free_bytes(machine, plan.device)
+    return InsufficientMemoryError(
+        f"{picture.batch} x {picture.width}x{picture.height} pixels need about "
+        f"{least.peak_bytes / 1e9:.2f} GB of memory, and {available / 1e9:.2f} GB are there: "
+        + ", ".join(advice),
+        needed_bytes=least.peak_bytes,
+        available_bytes=available,
     )
 
 
@@ -133,35 +299,6 @@ def recommend_preset(machine: Machine) -> tuple[Preset, str]:
         f"{machine.cpu_count} processors without a GPU: 10 steps for models the size of Stable "
         "Diffusion; small models such as the bundled one run 'quality' in seconds",
     )
-
-
-def tune_allocator() -> bool:
-    """Let glibc keep freed memory instead of returning it to the kernel after every layer.
-
-    Layers allocate and free the same large activations again and again; with the default
-    settings each is mapped and its pages faulted in anew. For entry points, before the first
-    tensor; the library never calls this itself.
-
-    Returns:
-        Whether the C library took the setting (glibc only).
-    """
-    if platform.system() != "Linux" or platform.libc_ver()[0] != "glibc":
-        return False
-    libc = ctypes.CDLL(None)
-    return bool(libc.mallopt(_M_MMAP_MAX, 0) and libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1))
-
-
-def tune_process() -> None:
-    """Set up the process for torch: allocator and threads. For entry points, before torch is
-    imported, which reads some of it; the library never calls this itself. Variables that the
-    environment already sets stay.
-    """
-    tune_allocator()
-    # A container may own fewer processors than it sees; more threads than those fight each other.
-    os.environ.setdefault("OMP_NUM_THREADS", str(probe_machine(gpus=False).cpu_count))
-    # Threads that spin while they wait for each other starve on a machine that has other work, too:
-    # two of them on two busy processors can take many times as long as one.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _find_gpu(machine: Machine, device: str) -> Gpu | None:

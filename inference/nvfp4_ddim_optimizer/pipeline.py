@@ -15,11 +15,12 @@ from PIL import Image
 
 from nvfp4_ddim_contracts.generation import MAX_SEED
 from nvfp4_ddim_optimizer.denoiser import is_divisible
-from nvfp4_ddim_optimizer.diffusion import StepEvent
+from nvfp4_ddim_optimizer.diffusion import StepEvent, needs_unconditional
 from nvfp4_ddim_optimizer.errors import InvalidInputError
+from nvfp4_ddim_optimizer.footprint import Picture
 from nvfp4_ddim_optimizer.loading import LoadedModel, load_model
 from nvfp4_ddim_optimizer.machine import probe_machine
-from nvfp4_ddim_optimizer.memory import plan_execution
+from nvfp4_ddim_optimizer.memory import ExecutionPlan, plan_execution, plan_picture
 from nvfp4_ddim_optimizer.presets import get_preset
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 from nvfp4_ddim_optimizer.tasks import PreviewDecoder, default_preview, generate_images
@@ -35,18 +36,22 @@ class OptimizationPipeline:
         >>> pipeline.generate("a slice of watermelon", seed=7).save("watermelon.png")
     """
 
-    def __init__(self, loaded: LoadedModel, preset: str = "balanced") -> None:
+    def __init__(
+        self, loaded: LoadedModel, preset: str = "balanced", *, memory_limit: int | None = None
+    ) -> None:
         """Use a model that is loaded already; `from_preset` loads one.
 
         Args:
             loaded: The model.
             preset: "fast", "balanced" or "quality".
+            memory_limit: Bytes that this process may take; what is free if None.
 
         Raises:
             InvalidInputError: There is no such preset.
         """
         self._loaded = loaded
         self._preset = get_preset(preset)
+        self._memory_limit = memory_limit
 
     @classmethod
     def from_preset(
@@ -58,6 +63,7 @@ class OptimizationPipeline:
         low_memory: bool | None = None,
         vae_tiling: bool | None = None,
         offload: bool = False,
+        memory_limit: int | None = None,
         compile: bool = False,  # noqa: A002 - torch's name for it
         verify: bool = True,
         cache_directory: Path | None = None,
@@ -70,10 +76,12 @@ class OptimizationPipeline:
             preset: "fast" (10 steps), "balanced" (20) or "quality" (50).
             device: "cpu", "cuda" or "cuda:<index>".
             low_memory: Keep weights packed, decode in tiles, and predict with and without the
-                prompt one after the other. None: only where the machine has no room for the
-                dequantised weights.
-            vae_tiling: Decode large pictures in tiles; None: as `low_memory`.
+                prompt one after the other. None: only as far as memory makes it necessary.
+            vae_tiling: Decode large pictures stripe by stripe, with the same result; None: on a
+                CPU, where it costs nothing, or as `low_memory`.
             offload: Keep each component on the GPU only while it works.
+            memory_limit: Bytes that this process may take; what is free if None. `generate`
+                keeps to it, too.
             compile: Compile the UNet with torch.compile: the first picture of every size takes
                 minutes, later ones are faster.
             verify: Check an artifact's checksums before using it.
@@ -90,7 +98,7 @@ class OptimizationPipeline:
         """
         planner = partial(
             plan_execution,
-            probe_machine(gpus=device != "cpu"),
+            probe_machine(gpus=device != "cpu").limited_to(memory_limit),
             device=device,
             low_memory=low_memory,
             vae_tiling=vae_tiling,
@@ -105,7 +113,7 @@ class OptimizationPipeline:
             verify=verify,
             cache_directory=cache_directory,
         )
-        return cls(loaded, preset)
+        return cls(loaded, preset, memory_limit=memory_limit)
 
     def with_preset(self, preset: str) -> "OptimizationPipeline":
         """The same loaded weights under another preset; nothing is copied.
@@ -113,7 +121,7 @@ class OptimizationPipeline:
         Raises:
             InvalidInputError: There is no such preset.
         """
-        return OptimizationPipeline(self._loaded, preset)
+        return OptimizationPipeline(self._loaded, preset, memory_limit=self._memory_limit)
 
     @property
     def model_name(self) -> str:
@@ -124,6 +132,11 @@ class OptimizationPipeline:
     def artifact_sha256(self) -> str:
         """SHA-256 of the artifact's manifest; of the parameters if quantised on the fly."""
         return self._loaded.artifact_sha256
+
+    @property
+    def plan(self) -> ExecutionPlan:
+        """How the model runs, as far as it was decided when it was loaded."""
+        return self._loaded.plan
 
     @property
     def execution_path(self) -> str:
@@ -242,11 +255,16 @@ class OptimizationPipeline:
 
         Raises:
             InvalidInputError: An argument is out of range.
+            InsufficientMemoryError: The CPU's memory is too small for these pictures; nothing
+                was computed yet.
             ModelNotSupportedError: The UNet's layers don't allow caching.
             GenerationCancelled: `should_cancel` said so.
         """
         prompts, seeds = _match(prompt, seed)
         loaded = self._loaded
+        guidance_scale = loaded.default_guidance_scale if guidance_scale is None else guidance_scale
+        height = loaded.native_height if height is None else height
+        width = loaded.native_width if width is None else width
         preset = self._preset
         steps = preset.num_inference_steps if num_inference_steps is None else num_inference_steps
         timesteps = loaded.model.diffusion.uniform_timesteps(steps)
@@ -256,6 +274,14 @@ class OptimizationPipeline:
             guidance_interval=guidance_interval,
             token_merging_ratio=token_merging_ratio,
         )
+        loaded.model.latent_shape(height, width)  # a wrong size is a wrong size, not a large one
+        passes = 2 if needs_unconditional(guidance_scale) else 1
+        plan = plan_picture(
+            loaded.plan,
+            probe_machine(gpus=loaded.plan.device != "cpu").limited_to(self._memory_limit),
+            loaded.footprint,
+            Picture(height, width, len(prompts), passes),
+        )
         images = generate_images(
             loaded.model,
             loaded.conditioner,
@@ -263,15 +289,13 @@ class OptimizationPipeline:
             seeds,
             timesteps,
             negative_prompt=negative_prompt,
-            guidance_scale=(
-                loaded.default_guidance_scale if guidance_scale is None else guidance_scale
-            ),
+            guidance_scale=guidance_scale,
             guidance_rescale=guidance_rescale,
             eta=eta,
             shortcuts=shortcuts,
-            batched_guidance=loaded.plan.batched_guidance,
-            height=loaded.native_height if height is None else height,
-            width=loaded.native_width if width is None else width,
+            batched_guidance=plan.batched_guidance,
+            height=height,
+            width=width,
             on_step=on_step,
             should_cancel=should_cancel,
         )

@@ -21,9 +21,13 @@ def pipeline_loader(settings: ServerSettings) -> PipelineLoader:
         # Imported here: torch and diffusers take seconds, and /ping should answer meanwhile.
         from nvfp4_ddim_optimizer import OptimizationPipeline
         from nvfp4_ddim_optimizer.artifacts import read_manifest
+        from nvfp4_ddim_optimizer.process import tune_allocator
 
         read_manifest(settings.model_dir)
-        return OptimizationPipeline.from_preset(settings.model_dir, device=settings.device)
+        pipeline = OptimizationPipeline.from_preset(settings.model_dir, device=settings.device)
+        if not pipeline.plan.resident:
+            tune_allocator(keep_freed=False)
+        return pipeline
 
     return load
 

@@ -11,7 +11,7 @@ from types import FrameType
 
 import uvicorn
 
-from nvfp4_ddim_optimizer.memory import tune_process
+from nvfp4_ddim_optimizer.process import tune_process
 
 from .app import create_app
 from .errors import StartError

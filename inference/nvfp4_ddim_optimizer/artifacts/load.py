@@ -64,6 +64,7 @@ def load_artifact(
     compute_dtype: torch.dtype = torch.float32,
     device: str | torch.device = "cpu",
     cache_directory: Path | None = None,
+    keep_stored: bool = False,
 ) -> LoadedArtifact:
     """Load an artifact.
 
@@ -79,6 +80,8 @@ def load_artifact(
         device: Where the models go.
         cache_directory: Where to decompress weights to, once for all processes, and map them from:
             see `default_cache_directory`. None decompresses to memory.
+        keep_stored: Leave what is not packed in the dtype it is stored in, and mapped, too: its
+            layers cast it in every call. The least memory, for a CPU.
 
     Returns:
         The pipeline, its manifest and its name.
@@ -109,7 +112,8 @@ def load_artifact(
     cache = None
     if cache_directory is not None:
         cache = partial(WeightsCache.of_component, cache_directory, digest, verify=verify)
-    components = _load_components(root, index, manifest, compute_dtype, cache)
+    fill = partial(load_weights, compute_dtype=compute_dtype, keep_stored=keep_stored)
+    components = _load_components(root, index, manifest, fill, cache)
     if "safety_checker" in components:
         components["requires_safety_checker"] = False
     try:
@@ -125,7 +129,7 @@ def _load_components(
     root: Path,
     index: dict[str, Any],
     manifest: Manifest,
-    compute_dtype: torch.dtype,
+    fill: Callable[..., None],
     cache: Callable[[str], WeightsCache] | None,
 ) -> dict[str, Any]:
     quantised: dict[str, list[str]] = {}
@@ -141,7 +145,7 @@ def _load_components(
             if component_kind(class_name).role == "model":
                 model = _empty_model(root / name, class_name, quantised.pop(name, []))
                 path = root / name / weights_name(class_name, manifest.storage)
-                load_weights(model, path, compute_dtype, cache=cache and cache(name))
+                fill(model, path, cache=cache and cache(name))
                 _check_scales(root / name, model)
                 components[name] = model.requires_grad_(False).eval()
             else:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from nvfp4_ddim_contracts import WeightStorage
 from nvfp4_ddim_optimizer.errors import ArtifactFormatError
-from nvfp4_ddim_optimizer.nn import NVFP4Layer
+from nvfp4_ddim_optimizer.nn import NVFP4Layer, compute_as_stored
 
 from .cache import WeightsCache
 from .container import TORCH_DTYPES, StoredTensor
@@ -40,7 +40,12 @@ def save_weights(module: nn.Module, path: Path, storage: WeightStorage) -> None:
 
 
 def load_weights(
-    module: nn.Module, path: Path, compute_dtype: torch.dtype, *, cache: WeightsCache | None = None
+    module: nn.Module,
+    path: Path,
+    compute_dtype: torch.dtype,
+    *,
+    cache: WeightsCache | None = None,
+    keep_stored: bool = False,
 ) -> None:
     """Fill a model that was built on the meta device.
 
@@ -54,6 +59,8 @@ def load_weights(
         compute_dtype: float32, float16 or bfloat16.
         cache: Where to decompress to, for packed weights to be mapped from; memory when None or
             when it can't be written.
+        keep_stored: Leave the weights of plain layers in the dtype they are stored in, mapped as
+            the packed ones are; their layers cast them in every call.
 
     Raises:
         ArtifactCorruptError: The file is no safetensors file, truncated or damaged.
@@ -62,6 +69,7 @@ def load_weights(
     """
     expected = module.state_dict()
     packed = _packed_names(_nvfp4_layers(module))
+    uncast = compute_as_stored(module, compute_dtype) if keep_stored else frozenset()
     threads = torch.get_num_threads()
     with WeightsFile(path) as declared:
         _check_names(path, set(expected), set(declared.tensors))
@@ -73,7 +81,8 @@ def load_weights(
     with WeightsFile(plain or path) as file:
         for name, tensor in file.read_all(expected, threads):
             is_number = expected[name].is_floating_point() and name not in packed
-            tensors[name] = tensor.to(compute_dtype) if is_number else tensor
+            cast = is_number and name not in uncast
+            tensors[name] = tensor.to(compute_dtype) if cast else tensor
     module.load_state_dict(tensors, strict=True, assign=True)
 
 

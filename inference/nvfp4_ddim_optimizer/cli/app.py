@@ -9,6 +9,7 @@ from nvfp4_ddim_optimizer import __version__
 from .convert import convert
 from .generate import generate
 from .inspect import inspect
+from .plan import plan
 from .quantize import quantize
 from .runtime import ErrorReportingGroup, out, prepare_process
 from .serve import serve
@@ -55,6 +56,7 @@ def _root(
       [cyan]nvfp4-ddim verify[/]                        is this machine ready?
       [cyan]nvfp4-ddim generate "a red heart"[/]        paint with the bundled model
       [cyan]nvfp4-ddim quantize MODEL OUT[/]            4.5 bits a weight instead of 32
+      [cyan]nvfp4-ddim plan OUT[/]                      will it fit, and how long does it take?
       [cyan]nvfp4-ddim inspect OUT[/]                   what became of every layer
       [cyan]nvfp4-ddim convert OUT DIR --to comfyui[/]  other tools' NVFP4 files, and back
       [cyan]nvfp4-ddim serve --model OUT[/]             the same over HTTP
@@ -62,8 +64,10 @@ def _root(
     prepare_process(debug=debug)
 
 
-for command in (generate, quantize, inspect, convert, verify, serve):
-    app.command(no_args_is_help=command in (generate, quantize, inspect, convert))(command)
+_NEED_ARGUMENTS = (generate, plan, quantize, inspect, convert)
+
+for command in (*_NEED_ARGUMENTS, verify, serve):
+    app.command(no_args_is_help=command in _NEED_ARGUMENTS)(command)
 
 
 def main() -> None:

@@ -20,8 +20,9 @@ from nvfp4_ddim_contracts.generation import (
 )
 from nvfp4_ddim_optimizer import __version__
 from nvfp4_ddim_optimizer.errors import InvalidInputError
+from nvfp4_ddim_optimizer.process import tune_allocator
 
-from .options import DEFAULT_MODEL, DeviceOption, ModelOption
+from .options import DEFAULT_MODEL, DeviceOption, MemoryOption, ModelOption, parse_memory
 from .runtime import out, progress_bar
 from .saving import image_format_of, save_image
 
@@ -139,6 +140,7 @@ def generate(
             show_default="by free memory",
         ),
     ] = None,
+    memory: MemoryOption = None,
     compile_unet: Annotated[
         bool, typer.Option("--compile", help="torch.compile: slow start, faster steps.")
     ] = False,
@@ -161,7 +163,14 @@ def generate(
     image_format_of(base)  # refuse a name that can't be written before the work, not after
 
     started = time.perf_counter()
-    pipeline = _load(model, preset, device, low_memory=low_memory, compile_unet=compile_unet)
+    pipeline = _load(
+        model,
+        preset,
+        device,
+        low_memory=low_memory,
+        memory_limit=parse_memory(memory),
+        compile_unet=compile_unet,
+    )
     loaded = time.perf_counter()
     total = preset.steps if steps is None else steps
     with progress_bar("Painting", total) as advance:
@@ -219,13 +228,27 @@ def generate(
 
 
 def _load(
-    model: str, preset: Preset, device: str, *, low_memory: bool | None, compile_unet: bool
+    model: str,
+    preset: Preset,
+    device: str,
+    *,
+    low_memory: bool | None,
+    memory_limit: int | None,
+    compile_unet: bool,
 ) -> "OptimizationPipeline":
     from nvfp4_ddim_optimizer import OptimizationPipeline
 
-    return OptimizationPipeline.from_preset(
-        model, preset, device, low_memory=low_memory, compile=compile_unet
+    pipeline = OptimizationPipeline.from_preset(
+        model,
+        preset,
+        device,
+        low_memory=low_memory,
+        memory_limit=memory_limit,
+        compile=compile_unet,
     )
+    if not pipeline.plan.resident:
+        tune_allocator(keep_freed=False)
+    return pipeline
 
 
 def _parse_size(size: str | None) -> tuple[int | None, int | None]:

@@ -34,7 +34,7 @@ from nvfp4_ddim_optimizer.errors import (
     InvalidInputError,
     NVFP4Error,
 )
-from nvfp4_ddim_optimizer.memory import tune_process
+from nvfp4_ddim_optimizer.process import tune_process
 
 __all__ = [
     "ErrorReportingGroup",

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from nvfp4_ddim_contracts import Manifest, Preset
 from nvfp4_ddim_optimizer import __version__
+from nvfp4_ddim_optimizer.footprint import Picture, rough_footprint
 from nvfp4_ddim_optimizer.machine import Machine, probe_machine
 from nvfp4_ddim_optimizer.memory import plan_execution, recommend_preset
 
@@ -123,7 +124,7 @@ def _look(machine: Machine) -> VerifyReport:
             for gpu in machine.gpus
         ],
         execution_path=plan_execution(
-            machine, _STABLE_DIFFUSION_BYTES, device=device
+            machine, rough_footprint(_STABLE_DIFFUSION_BYTES), Picture(512, 512), device=device
         ).execution_path,
         bundled_models=list(bundled_models()),
         recommended_preset=preset,

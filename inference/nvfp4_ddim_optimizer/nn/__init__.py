@@ -4,7 +4,9 @@ float model --quantize_module(policy, quantizer)--> the same with NVFP4 layers +
 """
 
 from .layers import NVFP4Conv2d, NVFP4Layer, NVFP4Linear, Residency, set_residency
+from .mapped import mapped_bytes, release_pages
 from .policy import KeepRule, LayerPolicy
+from .stored import compute_as_stored, weight_like
 from .swap import (
     LayerCallback,
     PlannedLayer,
@@ -14,6 +16,7 @@ from .swap import (
     quantize_module,
     replace_with_empty,
 )
+from .winograd import suits_weight
 
 __all__ = [
     "KeepRule",
@@ -24,10 +27,15 @@ __all__ = [
     "NVFP4Linear",
     "PlannedLayer",
     "Residency",
+    "compute_as_stored",
     "install",
+    "mapped_bytes",
     "plan_layers",
     "quantize_layer",
     "quantize_module",
+    "release_pages",
     "replace_with_empty",
     "set_residency",
+    "suits_weight",
+    "weight_like",
 ]

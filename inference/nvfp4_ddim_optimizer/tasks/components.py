@@ -8,13 +8,14 @@ import torch
 from nvfp4_ddim_optimizer.diffusion import DiffusionConfig
 from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError
 
-__all__ = ["TextToImageModel"]
+__all__ = ["SUPPORTED_COMPONENTS", "TextToImageModel"]
 
-_SUPPORTED = {
+SUPPORTED_COMPONENTS = {
     "text_encoder": ("CLIPTextModel",),
     "unet": ("UNet2DConditionModel",),
     "vae": ("AutoencoderKL", "AutoencoderTiny"),
 }
+"""Classes that each component may have."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class TextToImageModel:
         diffusion: The noise schedule and what the UNet predicts.
         compute_dtype: What the components compute in.
         device: Where inputs have to be.
+        decode_stripes: Decode in stripes, which takes less memory.
+        release_pages: Give the pages of a component's mapped weights back when it has done its
+            work.
     """
 
     tokenizer: Any
@@ -38,6 +42,8 @@ class TextToImageModel:
     diffusion: DiffusionConfig
     compute_dtype: torch.dtype
     device: torch.device
+    decode_stripes: bool = False
+    release_pages: bool = False
 
     @classmethod
     def from_diffusers(
@@ -57,7 +63,7 @@ class TextToImageModel:
             ModelNotSupportedError: A component is missing, of another kind, or wants inputs
                 that plain text-to-image does not have.
         """
-        for name, classes in _SUPPORTED.items():
+        for name, classes in SUPPORTED_COMPONENTS.items():
             found = type(getattr(pipeline, name, None)).__name__
             if found not in classes:
                 raise ModelNotSupportedError(

@@ -1,6 +1,7 @@
 """Text to image: encode the prompts, walk down the noise, decode the latents."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from PIL import Image
@@ -15,6 +16,7 @@ from nvfp4_ddim_optimizer.diffusion import (
     initial_noise,
     sample_ddim,
 )
+from nvfp4_ddim_optimizer.nn import release_pages
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
 from .components import TextToImageModel
@@ -81,6 +83,7 @@ def generate_images(
     if guided_at:
         unconditional = conditioner.encode([negative_prompt])
         conditions[Branch.UNCONDITIONAL] = unconditional.expand_as(conditions[Branch.CONDITIONAL])
+    _done_with(model, model.text_encoder)
     cache = None
     if shortcuts.cache_interval > 1:
         cache = FeatureCache(refresh_timesteps(timesteps, shortcuts.cache_interval, guided_at))
@@ -111,5 +114,15 @@ def generate_images(
         should_cancel=should_cancel,
     )
 
+    del denoiser, guided, cache, conditions
+    _done_with(model, model.unet)
+
     # 3. Decode.
-    return to_images(decode_latents(model, latents))
+    images = to_images(decode_latents(model, latents))
+    _done_with(model, model.vae)
+    return images
+
+
+def _done_with(model: TextToImageModel, component: Any) -> None:
+    if model.release_pages:
+        release_pages(component)

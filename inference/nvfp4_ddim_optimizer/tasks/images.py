@@ -5,6 +5,7 @@ from PIL import Image
 from torch import Tensor
 
 from .components import TextToImageModel
+from .stripes import decode_in_stripes
 
 __all__ = ["decode_latents", "to_images"]
 
@@ -13,7 +14,7 @@ def decode_latents(model: TextToImageModel, latents: Tensor) -> Tensor:
     """Run the autoencoder's decoder.
 
     Args:
-        model: The model; slicing and tiling are as they are switched on its autoencoder.
+        model: The model; where it says so, it decodes in stripes.
         latents: [B, C, H, W] float32, as the sampler leaves them.
 
     Returns:
@@ -28,7 +29,10 @@ def decode_latents(model: TextToImageModel, latents: Tensor) -> Tensor:
         latents = latents + _per_channel(mean, latents)
     else:
         latents = latents / config.scaling_factor + (getattr(config, "shift_factor", None) or 0.0)
-    decoded: Tensor = model.vae.decode(latents.to(model.compute_dtype), return_dict=False)[0]
+    latents = latents.to(model.compute_dtype)
+    if model.decode_stripes:
+        return decode_in_stripes(model.vae, latents).float()
+    decoded: Tensor = model.vae.decode(latents, return_dict=False)[0]
     return decoded.float()
 
 

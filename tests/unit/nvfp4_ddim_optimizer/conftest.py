@@ -7,7 +7,7 @@
     taesd AutoencoderTiny, v-prediction, zero terminal SNR (the bundled model's shape)
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +109,15 @@ def _scheduler(kind: str) -> DDIMScheduler | PNDMScheduler:
         rescale_betas_zero_snr=kind == "taesd",
         timestep_spacing="trailing" if kind == "taesd" else "leading",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where this session caches, rather than in the user's own directory."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(home))
+        yield home
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from nvfp4_ddim_optimizer.machine import InstructionSet, parse_cpu_flags, probe_
 @pytest.fixture
 def cgroup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(machine_module, "_CGROUP", tmp_path)
+    monkeypatch.setattr(machine_module, "_OWN_CGROUP", tmp_path / "own")
     return tmp_path
 
 
@@ -77,3 +78,33 @@ def test_an_unlimited_container_is_no_limit(cgroup: Path) -> None:
     (cgroup / "memory.max").write_text("max\n")
     (cgroup / "cpu.max").write_text("max 100000\n")
     assert probe_machine(gpus=False).total_bytes == psutil.virtual_memory().total
+
+
+def test_the_tightest_limit_of_all_groups_above_counts(cgroup: Path) -> None:
+    (cgroup / "own").write_text("12:cpu:/elsewhere\n0::/system/run.scope\n")
+    scope = cgroup / "system" / "run.scope"
+    scope.mkdir(parents=True)
+    (scope / "memory.max").write_text("max")
+    (scope.parent / "memory.max").write_text("2000000000")
+    (scope.parent / "memory.current").write_text("500000000")
+    (cgroup / "memory.max").write_text("4000000000")
+    (cgroup / "memory.current").write_text("3500000000")
+    machine = probe_machine(gpus=False)
+    assert machine.total_bytes == 4_000_000_000
+    assert machine.available_bytes <= 500_000_000
+
+
+def test_cached_files_are_given_up_for_the_asking(cgroup: Path) -> None:
+    (cgroup / "memory.max").write_text("1000000000")
+    (cgroup / "memory.current").write_text("900000000")
+    (cgroup / "memory.stat").write_text("anon 100000000\ninactive_file 700000000\n")
+    assert probe_machine(gpus=False).available_bytes > 700_000_000
+
+
+def test_a_limit_counts_what_the_process_has() -> None:
+    machine = probe_machine(gpus=False)
+    assert 0 < machine.process_bytes < machine.total_bytes
+    limited = machine.limited_to(machine.process_bytes + 1000)
+    assert limited.available_bytes == 1000
+    assert machine.limited_to(1).available_bytes == 0
+    assert machine.limited_to(None) == machine
