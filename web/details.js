@@ -43,6 +43,19 @@ function provenance(job, onKeepSeed) {
     [words.job, code(job.id)],
   ];
   if (made.eta) rows.splice(5, 0, [words.eta, String(made.eta)]);
+  return rows.concat(shortcuts(made));
+}
+
+/** What was left out to be faster; nothing where the picture is exact. */
+function shortcuts(made) {
+  const words = TEXT.details;
+  const rows = [];
+  const [start, stop] = made.guidance_interval ?? [0, 1];
+  if (made.cache_interval > 1) rows.push([words.cacheInterval, String(made.cache_interval)]);
+  if (start > 0 || stop < 1) rows.push([words.guidanceInterval, `${start}, ${stop}`]);
+  if (made.token_merging_ratio > 0) {
+    rows.push([words.tokenMerging, String(made.token_merging_ratio)]);
+  }
   return rows;
 }
 

@@ -38,7 +38,7 @@ export class RequestForm {
     for (const [name, value] of new FormData(this.#form)) {
       const typed = String(value).trim();
       if (typed === "") continue;
-      request[name] = this.#form.elements[name].type === "number" ? Number(typed) : typed;
+      request[name] = parse(this.#form.elements[name], typed);
     }
     return request;
   }
@@ -159,6 +159,12 @@ export class RequestForm {
   }
 }
 
+/** A control's text as the API takes it. A `data-list` holds numbers, with commas between. */
+function parse(control, typed) {
+  if (control.type === "number") return Number(typed);
+  return control.dataset?.list === undefined ? typed : typed.split(/[\s,]+/).map(Number);
+}
+
 /** What is wrong with a control's value, in the page's words; empty when nothing is. */
 function complaint(control) {
   const { validity, min, max, step } = control;
@@ -166,6 +172,7 @@ function complaint(control) {
   if (control.required && control.value.trim() === "") return TEXT.invalid.missing;
   if (validity.badInput) return TEXT.invalid.number;
   if (validity.rangeUnderflow || validity.rangeOverflow) return TEXT.invalid.range(min, max);
+  if (validity.patternMismatch) return TEXT.invalid.interval;
   if (validity.stepMismatch) return TEXT.invalid.step(step);
   if (TEXT_FIELDS.includes(control.name) && length > MAX_PROMPT_CHARACTERS) {
     return TEXT.invalid.tooLong(length, MAX_PROMPT_CHARACTERS);

@@ -119,7 +119,11 @@ class Machine:
         if process_bytes is None:
             return self
         rest = max(0, process_bytes - self.process_bytes)
-        return replace(self, available_bytes=min(self.available_bytes, rest))
+        return replace(
+            self,
+            available_bytes=min(self.available_bytes, rest),
+            process_bytes=min(self.process_bytes, process_bytes),
+        )
 
     @property
     def has_fast_bf16(self) -> bool:

@@ -92,12 +92,15 @@ def test_every_setting_reaches_the_request(page: Console, stub: StubApi) -> None
         "#negative": ("negative_prompt", "text"),
         "#guidance": ("guidance_scale", 2.5),
         "#eta": ("eta", 0.5),
+        "#cache": ("cache_interval", 3),
+        "#merging": ("token_merging_ratio", 0.25),
         "#width": ("width", 64),
         "#height": ("height", 128),
         "#images": ("num_images", 2),
     }
     for selector, (_, value) in typed.items():
         page.set(selector, str(value))
+    page.set("#guided", "0.1, 0.8")
     page.find("#presets [value=fast]").click()
     assert "10, from the preset" in page.text("#steps-hint")
     page.find("#model").send_keys("emoji")
@@ -105,6 +108,7 @@ def test_every_setting_reaches_the_request(page: Console, stub: StubApi) -> None
     page.submit()
     expected = dict(typed.values()) | {
         "prompt": "red heart",
+        "guidance_interval": [0.1, 0.8],
         "preset": "fast",
         "model": "emoji-64",
         "image_format": "webp",
@@ -132,6 +136,8 @@ def test_controls_cover_the_contract_and_have_names(page: Console) -> None:
         ("#prompt", "x" * (MAX_PROMPT_CHARACTERS + 1), "2001 characters; 2000 are allowed"),
         ("#steps", "0", "Choose from 1 to 1000"),
         ("#width", "60", "a multiple of 8"),
+        ("#guided", "0 to 2", "two numbers from 0 to 1"),
+        ("#cache", "0", "Choose from 1 to 20"),
     ],
 )
 def test_a_wrong_value_is_told_beside_its_field(

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -108,3 +109,9 @@ def test_a_limit_counts_what_the_process_has() -> None:
     assert limited.available_bytes == 1000
     assert machine.limited_to(1).available_bytes == 0
     assert machine.limited_to(None) == machine
+
+
+def test_a_limit_below_what_the_process_has_leaves_that_limit() -> None:
+    machine = replace(probe_machine(gpus=False), available_bytes=10**9, process_bytes=10**9)
+    limited = machine.limited_to(10**8)
+    assert limited.available_bytes + limited.process_bytes == 10**8
