@@ -221,8 +221,9 @@ def _plot(curves: dict[str, list[tuple[float, float]]], rows: list[Claim]) -> Pa
     return path
 
 
+# Not getrusage's: a process inherits that peak from whoever started it.
 _CHILD = """
-import json, resource, sys, time
+import json, pathlib, re, sys, time
 start = time.monotonic()
 from nvfp4_ddim_optimizer.cli import main
 try:
@@ -230,8 +231,8 @@ try:
 except SystemExit as end:
     if end.code:
         raise
-unit = 1 if sys.platform == "darwin" else 1024
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+status = pathlib.Path("/proc/self/status").read_text()
+peak = 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", status)[1])
 print(json.dumps({"seconds": time.monotonic() - start, "peak_bytes": peak}))
 """
 

@@ -17,6 +17,7 @@ from nvfp4_ddim_contracts import (
     WeightStorage,
 )
 from nvfp4_ddim_optimizer.errors import InvalidInputError
+from nvfp4_ddim_optimizer.process import tune_allocator
 
 from .layers import format_bytes, layer_table
 from .runtime import err, out, waiting, weights_progress
@@ -134,6 +135,8 @@ def quantize(
             "--target-bytes and --target-bits find --lambda: leave out --lambda and --search, and "
             "choose --effort balanced or quality"
         )
+    # Layers of ever other sizes: memory that is kept for the next one would fit none of them.
+    tune_allocator(keep_freed=False)
     with waiting("Loading the library"):
         from nvfp4_ddim_optimizer.sources import locate_full_precision
         from nvfp4_ddim_optimizer.streaming import ArtifactDetails, quantize_to_artifact
