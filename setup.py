@@ -26,7 +26,7 @@ X86_FLAGS = {
         "-mprefer-vector-width=512",
     ],
 }
-COMMON = ["baseline.cpp", "convolve.cpp", "dispatch.cpp", "threads.cpp"]
+COMMON = ["attention.cpp", "baseline.cpp", "convolve.cpp", "dispatch.cpp", "threads.cpp"]
 
 
 class BuildKernels(build_ext):

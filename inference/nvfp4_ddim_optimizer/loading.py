@@ -14,6 +14,7 @@ from nvfp4_ddim_optimizer.artifacts import (
     load_artifact,
     verify_artifact,
 )
+from nvfp4_ddim_optimizer.denoiser import install_attention
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 from nvfp4_ddim_optimizer.footprint import Footprint, Picture
 from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
@@ -192,7 +193,9 @@ def _set_up(
     model.vae.enable_slicing()
     if plan.vae_tiling and plan.offload:
         model.vae.enable_tiling()
-    if device.type == "cuda" and importlib.util.find_spec("xformers") is not None:
+    if device.type == "cpu":
+        install_attention(model.unet)
+    elif device.type == "cuda" and importlib.util.find_spec("xformers") is not None:
         model.unet.enable_xformers_memory_efficient_attention()
     if plan.offload:
         pipeline.enable_model_cpu_offload(device=device)

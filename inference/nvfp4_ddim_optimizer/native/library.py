@@ -52,12 +52,24 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "nvfp4_search_blocks": (None, [ctypes.POINTER(_Search), _INT32]),
     "nvfp4_convolve_scratch": (_INT64, [_POINTER, _INT32]),
     "nvfp4_convolve": (None, [*[_POINTER] * 8, _INT32]),
+    "nvfp4_attend_scratch": (_INT64, [_POINTER, _INT32]),
+    "nvfp4_attend": (None, [*[_POINTER] * 6, _INT32]),
 }
 _FORMATS = {torch.float32: 0, torch.bfloat16: 1, torch.float16: 2}
 
 
 class _Convolution(ctypes.Structure):
     _fields_: ClassVar = [(name, _INT64) for name in ("n", "h", "w", "c", "o")]
+
+
+class _Attention(ctypes.Structure):
+    """`Nvfp4Attention` in csrc/api.h."""
+
+    _fields_: ClassVar = [
+        *((name, _INT64) for name in ("batch", "heads", "queries", "keys", "width", "values")),
+        *((name, _INT64 * 3) for name in ("q_stride", "k_stride", "v_stride")),
+        ("scale", ctypes.c_float),
+    ]
 
 
 class Library:
@@ -160,18 +172,55 @@ class Library:
         batch, channels, height, width = x.shape
         shape = _Convolution(batch, height, width, channels, out.shape[1])
         threads = torch.get_num_threads()
-        floats = self._functions.nvfp4_convolve_scratch(ctypes.byref(shape), threads)
-        scratch = torch.empty(floats + _ALIGNMENT)
-        offset = -(scratch.data_ptr() // 4) % _ALIGNMENT
+        scratch = _Scratch(self._functions.nvfp4_convolve_scratch(ctypes.byref(shape), threads))
         self._functions.nvfp4_convolve(
             ctypes.byref(shape),
             x.data_ptr(),
             *(part.data_ptr() for part in packed),
             None if bias is None else bias.data_ptr(),
             out.data_ptr(),
-            scratch.data_ptr() + 4 * offset,
+            scratch.address,
             threads,
         )
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, scale: float, out: Tensor) -> None:
+        """Softmax of the scaled products of queries and keys, times the values.
+
+        Tensors are of the CPU and float32. The last dimension of queries, keys and values is
+        contiguous.
+
+        Args:
+            query: [B, heads, queries, D].
+            key: [B, heads, keys, D].
+            value: [B, heads, keys, E].
+            scale: Of the products.
+            out: [B, queries, heads, E], contiguous.
+        """
+        batch, heads, queries, width = query.shape
+        strides = [(_INT64 * 3)(*part.stride()[:3]) for part in (query, key, value)]
+        shape = _Attention(
+            batch, heads, queries, key.shape[2], width, value.shape[3], *strides, scale
+        )
+        threads = torch.get_num_threads()
+        scratch = _Scratch(self._functions.nvfp4_attend_scratch(ctypes.byref(shape), threads))
+        self._functions.nvfp4_attend(
+            ctypes.byref(shape),
+            *(part.data_ptr() for part in (query, key, value, out)),
+            scratch.address,
+            threads,
+        )
+
+
+class _Scratch:
+    """Memory for a kernel to work in, aligned.
+
+    Attributes:
+        address: Of its beginning; good as long as this object is there.
+    """
+
+    def __init__(self, floats: int) -> None:
+        self._memory = torch.empty(floats + _ALIGNMENT)
+        self.address = self._memory.data_ptr() + 4 * (-(self._memory.data_ptr() // 4) % _ALIGNMENT)
 
 
 def library_path() -> Path | None:

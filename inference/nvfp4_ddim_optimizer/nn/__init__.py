@@ -3,6 +3,7 @@
 float model --quantize_module(policy, quantizer)--> the same with NVFP4 layers + a report per layer
 """
 
+from .attention import attend
 from .layers import NVFP4Conv2d, NVFP4Layer, NVFP4Linear, Residency, set_residency
 from .mapped import mapped_bytes, release_pages
 from .policy import KeepRule, LayerPolicy
@@ -27,6 +28,7 @@ __all__ = [
     "NVFP4Linear",
     "PlannedLayer",
     "Residency",
+    "attend",
     "compute_as_stored",
     "install",
     "mapped_bytes",

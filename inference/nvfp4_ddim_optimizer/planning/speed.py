@@ -16,7 +16,7 @@ from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.artifacts import default_cache_directory
 from nvfp4_ddim_optimizer.footprint import Footprint, Picture, Work
 from nvfp4_ddim_optimizer.machine import Machine
-from nvfp4_ddim_optimizer.nn import NVFP4Conv2d, NVFP4Linear
+from nvfp4_ddim_optimizer.nn import NVFP4Conv2d, NVFP4Linear, attend
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
 __all__ = ["MachineSpeed", "measure_speed", "predict_seconds"]
@@ -121,12 +121,7 @@ def _measure() -> MachineSpeed:
     return MachineSpeed(
         convolution=2 * 9 * 640 * 640 * 2 * 32 * 32 / _time(lambda: quantised(x)),
         linear=2 * 1280 * 1280 * 1024 / _time(lambda: quantised_linear(tokens)),
-        attention=4
-        * 8
-        * 2048
-        * 2048
-        * 64
-        / _time(lambda: nn.functional.scaled_dot_product_attention(heads, heads, heads)),
+        attention=4 * 8 * 2048 * 2048 * 64 / _time(lambda: attend(heads, heads, heads)),
         plain_convolution=2 * 9 * 256 * 256 * 64 * 128 / _time(lambda: plain(picture)),
     )
 

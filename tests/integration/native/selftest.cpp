@@ -133,12 +133,57 @@ void check_convolve(const std::string& isa, const Nvfp4Convolution& s, bool with
              std::to_string(std::sqrt(error / energy)));
 }
 
+// Tokens of 2 pictures and 2 heads, heads of a token together as a layer's projection leaves them.
+void check_attend(const std::string& isa, int64_t queries, int64_t keys, int64_t width,
+                  int64_t values, int threads) {
+  const int64_t batch = 2, heads = 2;
+  Nvfp4Attention s = {batch, heads, queries, keys, width, values, {}, {}, {}, 0.3f};
+  std::normal_distribution<float> normal;
+  const auto make = [&](int64_t tokens, int64_t numbers, int64_t* stride) {
+    stride[0] = tokens * heads * numbers, stride[1] = numbers, stride[2] = heads * numbers;
+    std::vector<float> made(batch * stride[0]);
+    for (auto& value : made) value = normal(generator);
+    return made;
+  };
+  const auto q = make(queries, width, s.q_stride), k = make(keys, width, s.k_stride);
+  const auto v = make(keys, values, s.v_stride);
+  std::vector<float> out(batch * queries * heads * values);
+  const size_t bytes = nvfp4_attend_scratch(&s, threads) * sizeof(float);
+  float* scratch = static_cast<float*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+  nvfp4_attend(&s, q.data(), k.data(), v.data(), out.data(), scratch, threads);
+  std::free(scratch);
+  double worst = 0;
+  for (int64_t at = 0; at < batch * queries * heads; ++at) {
+    const int64_t head = at % heads, picture = at / heads / queries;
+    const auto begin = [&](const std::vector<float>& of, const int64_t* stride, int64_t token) {
+      return of.data() + picture * stride[0] + head * stride[1] + token * stride[2];
+    };
+    const float* query = begin(q, s.q_stride, at / heads % queries);
+    std::vector<double> sums(values);
+    double whole = 0;
+    for (int64_t key = 0; key < keys; ++key) {
+      double score = 0;
+      for (int64_t i = 0; i < width; ++i)
+        score += static_cast<double>(query[i]) * begin(k, s.k_stride, key)[i];
+      const double weight = std::exp(0.3f * score);
+      whole += weight;
+      for (int64_t i = 0; i < values; ++i) sums[i] += weight * begin(v, s.v_stride, key)[i];
+    }
+    for (int64_t i = 0; i < values; ++i)
+      worst = std::max(worst, std::fabs(out[at * values + i] - sums[i] / whole));
+  }
+  expect(worst < 1e-5, isa + " attend queries=" + std::to_string(queries) + " keys=" +
+                           std::to_string(keys) + " error=" + std::to_string(worst));
+}
+
 void check(const std::string& isa) {
   expect(nvfp4_select(isa.c_str()) && isa == nvfp4_instruction_set(), "select " + isa);
   for (const int threads : {1, 3}) {
     for (const float scale : {1.0f, 0.37f, 1e-7f, 300.0f, 1e-30f, 1e30f})
       check_dequantize(isa, 37, scale, threads);
     check_dequantize(isa, 9001, 0.01f, threads);
+    for (const int64_t queries : {1, 15, 17, 260})
+      for (const int64_t keys : {1, 7, 300}) check_attend(isa, queries, keys, 9, 13, threads);
     for (const Nvfp4Convolution& shape : std::vector<Nvfp4Convolution>{
              {1, 1, 1, 16, 1}, {1, 4, 4, 16, 16}, {2, 5, 7, 32, 40}, {3, 9, 6, 48, 17},
              {1, 13, 8, 336, 33}, {2, 50, 26, 16, 3}}) {

@@ -47,6 +47,22 @@ NVFP4_API void nvfp4_convolve(const Nvfp4Convolution* shape, const float* x, con
                               const uint8_t* scales, const float* global_scale, const float* bias,
                               float* out, float* scratch, int32_t threads);
 
+// Attention of every query to all keys: softmax(scale q k^T) v, head by head.
+// q [batch, heads, queries, width], k [batch, heads, keys, width], v [batch, heads, keys, values];
+// the numbers of a token lie together, the other distances are free, counted in floats.
+typedef struct {
+  int64_t batch, heads, queries, keys, width, values;
+  int64_t q_stride[3], k_stride[3], v_stride[3];  // between pictures, heads, and tokens
+  float scale;
+} Nvfp4Attention;
+
+// Floats of scratch memory that nvfp4_attend needs.
+NVFP4_API int64_t nvfp4_attend_scratch(const Nvfp4Attention* shape, int32_t threads);
+
+// out [batch, queries, heads, values], without gaps. scratch: 64-byte aligned.
+NVFP4_API void nvfp4_attend(const Nvfp4Attention* shape, const float* q, const float* k,
+                            const float* v, float* out, float* scratch, int32_t threads);
+
 // Tables of the search below: a number for each scale, that of E4M3 byte b at NVFP4_SEARCH_BELOW + b.
 enum { NVFP4_SEARCH_ROWS = 176, NVFP4_SEARCH_BELOW = 16 };
 

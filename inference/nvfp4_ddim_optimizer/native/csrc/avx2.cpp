@@ -1,5 +1,6 @@
 // Compiled with AVX2 and FMA.
 #define NVFP4_ISA avx2
+#include "attention_task.h"
 #include "block_search.h"
 #include "dequantize.h"
 #include "kernels.h"
@@ -15,6 +16,7 @@ const Kernels kAvx2 = {
     avx2::search_blocks,
     avx2::winograd_input,
     avx2::winograd_task,
+    avx2::attention_task,
 };
 
 }  // namespace nvfp4

@@ -1,5 +1,6 @@
 // Compiled with AVX-512 F, BW, DQ and VL.
 #define NVFP4_ISA avx512
+#include "attention_task.h"
 #include "block_search.h"
 #include "dequantize.h"
 #include "kernels.h"
@@ -15,6 +16,7 @@ const Kernels kAvx512 = {
     avx512::search_blocks,
     avx512::winograd_input,
     avx512::winograd_task,
+    avx512::attention_task,
 };
 
 }  // namespace nvfp4

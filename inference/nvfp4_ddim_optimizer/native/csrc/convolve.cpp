@@ -1,22 +1,11 @@
 // A convolution by Winograd's algorithm, shared out among OpenMP's threads.
-#if defined(_OPENMP)
-#include <omp.h>
-#endif
-
 #include "api.h"
 #include "kernels.h"
+#include "thread_index.h"
 
 using namespace nvfp4;
 
 namespace {
-
-int thread_index() {
-#if defined(_OPENMP)
-  return omp_get_thread_num();
-#else
-  return 0;
-#endif
-}
 
 WinogradShape winograd_shape(const Nvfp4Convolution& of) { return {of.n, of.h, of.w, of.c, of.o}; }
 

@@ -21,8 +21,11 @@ constexpr int kRows = 4, kVectors = 2;
 #endif
 constexpr int kColumns = kVectors * kLanes;
 
+// How A lies in memory: the numbers of a row together, or those of a column.
+enum class Order { kRows, kColumns };
+
 // c[rows][kColumns] (+)= a[rows][depth] * b[depth][kColumns]
-template <int rows>
+template <int rows, Order order>
 static void multiply_rows(const float* a, int64_t a_stride, const float* b, int64_t depth, float* c,
                           bool accumulate) {
   Floats sums[rows][kVectors];
@@ -33,7 +36,8 @@ static void multiply_rows(const float* a, int64_t a_stride, const float* b, int6
     Floats row[kVectors];
     for (int j = 0; j < kVectors; ++j) row[j] = load<Floats>(b + k * kColumns + j * kLanes);
     for (int i = 0; i < rows; ++i) {
-      const Floats value = broadcast(a[i * a_stride + k]);
+      const int64_t at = order == Order::kRows ? i * a_stride + k : k * a_stride + i;
+      const Floats value = broadcast(a[at]);
       for (int j = 0; j < kVectors; ++j) sums[i][j] = fma(value, row[j], sums[i][j]);
     }
   }
@@ -41,24 +45,25 @@ static void multiply_rows(const float* a, int64_t a_stride, const float* b, int6
     for (int j = 0; j < kVectors; ++j) store(c + i * kColumns + j * kLanes, sums[i][j]);
 }
 
-template <int rows>
+template <int rows, Order order>
 NVFP4_INLINE void multiply_remaining(int64_t count, const float* a, int64_t a_stride,
                                      const float* b, int64_t depth, float* c, bool accumulate) {
   if (count == rows) {
-    multiply_rows<rows>(a, a_stride, b, depth, c, accumulate);
+    multiply_rows<rows, order>(a, a_stride, b, depth, c, accumulate);
   } else if constexpr (rows > 1) {
-    multiply_remaining<rows - 1>(count, a, a_stride, b, depth, c, accumulate);
+    multiply_remaining<rows - 1, order>(count, a, a_stride, b, depth, c, accumulate);
   }
 }
 
 // The same for any number of rows, split as evenly as can be: 8 rows are 4 + 4 rather than 6 + 2.
+template <Order order = Order::kRows>
 static void multiply_panel(int64_t rows, const float* a, int64_t a_stride, const float* b,
                            int64_t depth, float* c, bool accumulate) {
   const int64_t groups = (rows + kRows - 1) / kRows;
   for (int64_t group = 0, row = 0; group < groups; ++group) {
     const int64_t count = (rows - row + groups - group - 1) / (groups - group);
-    multiply_remaining<kRows>(count, a + row * a_stride, a_stride, b, depth, c + row * kColumns,
-                              accumulate);
+    const float* at = a + (order == Order::kRows ? row * a_stride : row);
+    multiply_remaining<kRows, order>(count, at, a_stride, b, depth, c + row * kColumns, accumulate);
     row += count;
   }
 }

@@ -56,6 +56,17 @@ NVFP4_INLINE Words select(Mask mask, Words yes, Words no) {
   return (yes & (Words)mask) | (no & ~(Words)mask);
 }
 
+// The larger one of each pair; b where either is not a number.
+NVFP4_INLINE Floats maximum(Floats a, Floats b) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  return (Floats)_mm256_max_ps((__m256)a, (__m256)b);
+#elif defined(__SSE2__) && !defined(__AVX512F__)
+  return (Floats)_mm_max_ps((__m128)a, (__m128)b);
+#else
+  return a > b ? a : b;
+#endif
+}
+
 // a * b + c, rounded once where the instruction set can. Compilation forbids the compiler to fuse
 // by itself, since a product that must be rounded would not be.
 NVFP4_INLINE Floats fma(Floats a, Floats b, Floats c) {
