@@ -37,8 +37,8 @@ def _attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         heads = torch.nn.functional.scaled_dot_product_attention(query, key, value)
         return heads.transpose(1, 2).contiguous()
     out = _empty_output(query, value)
-    parts = (_with_tokens_together(part) for part in (query, key, value))
-    kernels.attend(*parts, query.shape[-1] ** -0.5, out)
+    query, key, value = (_with_tokens_together(part) for part in (query, key, value))
+    kernels.attend(query, key, value, query.shape[-1] ** -0.5, out)
     return out
 
 
