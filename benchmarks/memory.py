@@ -1,10 +1,10 @@
 """Peak memory of a whole picture: text encoder, UNet and autoencoder, with guidance, on a CPU.
 
-    python -m benchmarks.memory SD15_ARTIFACT SD21_ARTIFACT
+    python -m benchmarks.memory
 
-The artifacts are made with `benchmarks.architectures` and `nvfp4-ddim quantize`. Every picture is
-painted by a fresh process, and the kernel says what that process had resident at most (VmHWM). One
-step is enough: later ones repeat it. The picture is also painted under a hard limit.
+Of the architectures of Stable Diffusion 1.5 and 2.1 with random weights. Every picture is painted
+by a fresh process, and the kernel says what that process had resident at most (VmHWM). One step is
+enough: later ones repeat it. The picture is also painted under a hard limit.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.artifacts import ARTIFACTS, ready_artifact
 from benchmarks.claims import Claim, write_claims
 
 _GB = 10**9
@@ -232,7 +233,7 @@ def _claims(case: Case, result: dict[str, Any]) -> list[Claim]:
 def main() -> None:
     """Measure and write docs/benchmarks/memory.json."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("artifacts", nargs="*", type=Path, help="SD 1.5 and SD 2.1")
+    parser.add_argument("--work", type=Path, default=ARTIFACTS, help="where artifacts are kept")
     parser.add_argument("--paint", dest="artifact", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--side", type=int, default=512, help=argparse.SUPPRESS)
     parser.add_argument("--memory-limit", type=int, help=argparse.SUPPRESS)
@@ -240,7 +241,7 @@ def main() -> None:
     if arguments.artifact is not None:
         paint(arguments)
         return
-    sd15, sd21 = arguments.artifacts
+    sd15, sd21 = (ready_artifact(name, arguments.work) for name in ("sd15", "sd21"))
     small = Case("sd15_512", sd15, 512, _HARD_LIMIT, 1.6 * _GB)
     large = Case("sd21_1024", sd21, 1024, 4 * _GB, 4.0 * _GB)
     claims = [claim for case in (small, large) for claim in _claims(case, measure(case))]
@@ -255,8 +256,7 @@ def main() -> None:
             note=f"enforced by {how}",
         )
     )
-    command = "python -m benchmarks.memory SD15_ARTIFACT SD21_ARTIFACT"
-    print(write_claims("memory", command, claims))
+    print(write_claims("memory", "python -m benchmarks.memory", claims))
 
 
 if __name__ == "__main__":

@@ -47,9 +47,12 @@ BENCHMARKS = (
     Benchmark(("benchmarks.retrieval",), _needs_drawings),
     Benchmark(("benchmarks.operations",)),
     Benchmark(("benchmarks.sensitivity",), _needs_drawings),
+    Benchmark(("benchmarks.low_rank",), _needs_drawings),
     Benchmark(("benchmarks.speed", "--full")),
     Benchmark(("benchmarks.operations", "--time", "out/speed/sd15")),
     Benchmark(("benchmarks.storage", "--sd15", "out/speed/sd15")),
+    Benchmark(("benchmarks.dense",)),
+    Benchmark(("benchmarks.memory",)),
     Benchmark(("benchmarks.quality", "sample"), _needs_drawings),
     Benchmark(("benchmarks.quality", "report"), _needs_drawings),
 )

@@ -95,7 +95,7 @@ def _swap(
         bits_per_weight=bits / count,
         stored_bits_per_weight=stored_bits / count,
         stored_bytes=(stored_bits + _KEPT_BITS * (everything - count)) / 8,
-        relative_error=error / norm,
+        relative_error=error / norm if norm else 0.0,  # zeros stay zeros
         digest=weights_digest(subject.components),
     )
 

@@ -38,6 +38,7 @@ __all__ = [
     "PlainLayer",
     "WeightFormat",
     "preset_format",
+    "stored_bits",
 ]
 
 _ZSTD_LEVEL = 3
@@ -145,13 +146,18 @@ def _title(record: Quantization) -> str:
     return f"NVFP4, {record}"
 
 
-def _unpacked(packed: QuantizedTensor, bias: Tensor | None = None) -> LayerWeight:
+def stored_bits(packed: QuantizedTensor) -> float:
+    """Bits that a weight takes in a file, compressed without loss."""
     parts = (packed.codes, packed.scales)
     compressor = zstandard.ZstdCompressor(level=_ZSTD_LEVEL)
     stored = sum(len(compressor.compress(_bytes(part))) for part in parts)
-    stored += packed.global_scale.nbytes
+    return 8.0 * (stored + packed.global_scale.nbytes)
+
+
+def _unpacked(packed: QuantizedTensor, bias: Tensor | None = None) -> LayerWeight:
     weight = dequantize(packed)
-    return LayerWeight(weight, packed.bits_per_weight * weight.numel(), 8 * stored, bias)
+    bits = packed.bits_per_weight * weight.numel()
+    return LayerWeight(weight, bits, stored_bits(packed), bias)
 
 
 def _bytes(part: Tensor) -> bytes:
