@@ -8,7 +8,11 @@ __all__ = ["BASELINE", "OURS", "PEERS", "Peer"]
 
 OURS = "ours"
 BASELINE = "diffusers"
-_KEEP_FREED_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
+_TUNED_ALLOCATOR = {
+    "MALLOC_MMAP_MAX_": "0",
+    "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1),
+    "THP_MEM_ALLOC_ENABLE": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,9 @@ _TORCHAO = ("torchao", "torch", "diffusers")
 
 PEERS = {
     # As the command line and the server run it: they set the allocator at their start.
-    OURS: Peer("ours", "default", "NVFP4, ours", 0.5, _LIBRARY, _KEEP_FREED_MEMORY),
+    OURS: Peer("ours", "default", "NVFP4, ours", 0.5, _LIBRARY, _TUNED_ALLOCATOR),
     "ours-low-memory": Peer(
-        "ours", "low-memory", "NVFP4, ours, low memory", 0.5, _LIBRARY, _KEEP_FREED_MEMORY
+        "ours", "low-memory", "NVFP4, ours, low memory", 0.5, _LIBRARY, _TUNED_ALLOCATOR
     ),
     BASELINE: Peer("torch_unet", "eager", "diffusers fp32", 1e-4, converts=False),
     "diffusers-tuned": Peer(
@@ -79,7 +83,7 @@ PEERS = {
         "eager",
         "diffusers fp32, allocator tuned",
         1e-4,
-        environment=_KEEP_FREED_MEMORY,
+        environment=_TUNED_ALLOCATOR,
         converts=False,
     ),
     "torch-compile": Peer(
@@ -87,7 +91,7 @@ PEERS = {
         "compiled",
         "torch.compile fp32",
         1e-3,
-        environment=_KEEP_FREED_MEMORY,
+        environment=_TUNED_ALLOCATOR,
         converts=False,
     ),
     "openvino-f16": Peer("openvino_unet", "f16", "OpenVINO f16", 0.02, _OPENVINO),
@@ -99,13 +103,13 @@ PEERS = {
         "SDNQ float4",
         0.5,
         ("sdnq", "torch", "diffusers"),
-        _KEEP_FREED_MEMORY,
+        _TUNED_ALLOCATOR,
     ),
     "torchao-int8": Peer(
-        "torchao_unet", "int8", "torchao int8", 0.1, _TORCHAO, _KEEP_FREED_MEMORY, converts=False
+        "torchao_unet", "int8", "torchao int8", 0.1, _TORCHAO, _TUNED_ALLOCATOR, converts=False
     ),
     "torchao-nvfp4": Peer(
-        "torchao_unet", "nvfp4", "torchao NVFP4", 0.5, _TORCHAO, _KEEP_FREED_MEMORY, converts=False
+        "torchao_unet", "nvfp4", "torchao NVFP4", 0.5, _TORCHAO, _TUNED_ALLOCATOR, converts=False
     ),
     "sdcpp": Peer(
         "sdcpp",

@@ -57,3 +57,6 @@ def tune_process() -> None:
     # Threads that spin while they wait for each other starve on a machine that has other work, too:
     # two of them on two busy processors can take many times as long as one.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Large pages for large tensors, where Linux has them to give (torch asks for them): rows of
+    # matrices lie far apart, and each small page takes an entry of the processor's address cache.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")

@@ -6,6 +6,10 @@
 
 #include "vector.h"
 
+// Before loops over accumulators: unrolled early, they stay in registers all the time. Otherwise
+// GCC keeps them on the stack before and after the loop over the depth.
+#define NVFP4_UNROLL _Pragma("GCC unroll 16")
+
 namespace nvfp4 {
 namespace NVFP4_ISA {
 
@@ -28,21 +32,24 @@ enum class Order { kRows, kColumns };
 template <int rows, Order order>
 static void multiply_rows(const float* a, int64_t a_stride, const float* b, int64_t depth, float* c,
                           bool accumulate) {
-  Floats sums[rows][kVectors];
-  for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < kVectors; ++j)
-      sums[i][j] = accumulate ? load<Floats>(c + i * kColumns + j * kLanes) : Floats{};
+  Floats sums[rows][kVectors] = {};
+  if (accumulate)
+    NVFP4_UNROLL for (int i = 0; i < rows; ++i)
+      NVFP4_UNROLL for (int j = 0; j < kVectors; ++j)
+        sums[i][j] = load<Floats>(c + i * kColumns + j * kLanes);
   for (int64_t k = 0; k < depth; ++k) {
     Floats row[kVectors];
-    for (int j = 0; j < kVectors; ++j) row[j] = load<Floats>(b + k * kColumns + j * kLanes);
-    for (int i = 0; i < rows; ++i) {
+    NVFP4_UNROLL for (int j = 0; j < kVectors; ++j)
+      row[j] = load<Floats>(b + k * kColumns + j * kLanes);
+    NVFP4_UNROLL for (int i = 0; i < rows; ++i) {
       const int64_t at = order == Order::kRows ? i * a_stride + k : k * a_stride + i;
       const Floats value = broadcast(a[at]);
-      for (int j = 0; j < kVectors; ++j) sums[i][j] = fma(value, row[j], sums[i][j]);
+      NVFP4_UNROLL for (int j = 0; j < kVectors; ++j) sums[i][j] = fma(value, row[j], sums[i][j]);
     }
   }
-  for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < kVectors; ++j) store(c + i * kColumns + j * kLanes, sums[i][j]);
+  NVFP4_UNROLL for (int i = 0; i < rows; ++i)
+    NVFP4_UNROLL for (int j = 0; j < kVectors; ++j)
+      store(c + i * kColumns + j * kLanes, sums[i][j]);
 }
 
 template <int rows, Order order>
