@@ -119,6 +119,7 @@ class StageConfig:
         log_level: Of functions and the container.
         price_class: Which of CloudFront's price classes.
         lambdas_run_on_host: Whether functions run on this machine's Python, not on AWS Lambda's.
+        private_webhooks: Whether webhooks may call this machine and private networks.
         domain: The CDN's own name, if it has one.
         local_urls: Set where the local cloud stands in for AWS.
     """
@@ -135,6 +136,7 @@ class StageConfig:
     log_level: str = "INFO"
     price_class: Literal["100", "200", "ALL"] = "100"
     lambdas_run_on_host: bool = False
+    private_webhooks: bool = False
     domain: CustomDomain | None = None
     local_urls: LocalUrls | None = None
 
@@ -174,6 +176,7 @@ def _local(port_base: int) -> StageConfig:
         name="local",
         limits=ApiLimits(requests_per_second=100, burst=200, requests_per_month=10_000_000),
         lambdas_run_on_host=True,
+        private_webhooks=True,
         local_urls=LocalUrls(
             api=f"http://127.0.0.1:{port_base + 1}", cdn=f"http://127.0.0.1:{port_base + 2}"
         ),

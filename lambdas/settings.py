@@ -14,11 +14,14 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 from nvfp4_ddim_contracts.generation import ModelName
 
 __all__ = [
+    "AnnounceJobSettings",
     "CancelJobSettings",
     "CreateImageSettings",
     "CreateJobSettings",
+    "DeliverWebhookSettings",
     "DispatchJobSettings",
     "GetJobSettings",
+    "GetWebhookSecretSettings",
     "HttpSettings",
     "ListJobsSettings",
     "ListModelsSettings",
@@ -123,6 +126,28 @@ class DispatchJobSettings(_Table):
 
     results_bucket: NonEmpty
     endpoint_name: NonEmpty
+
+
+class _WebhookSecret(Settings):
+    webhook_secret_id: NonEmpty = Field(description="Secret that callers' secrets derive from.")
+
+
+class GetWebhookSecretSettings(HttpSettings, _WebhookSecret):
+    """`GET /v1/webhooks/secret`."""
+
+
+class AnnounceJobSettings(Settings):
+    """DynamoDB stream to the queue of webhook calls."""
+
+    webhook_queue_url: NonEmpty
+
+
+class DeliverWebhookSettings(_Table, _Cdn, _WebhookSecret, AnnounceJobSettings):
+    """The queue of webhook calls."""
+
+    private_webhooks: bool = Field(
+        default=False, description="Whether this machine and private networks may be called."
+    )
 
 
 class RecordResultSettings(_Table):

@@ -13,7 +13,9 @@ from lambdas.adapters.s3_files import S3Files
 from lambdas.adapters.s3_objects import S3Objects
 from lambdas.adapters.sagemaker_async import SageMakerAsync
 from lambdas.adapters.secrets import SecretsManagerStore
+from lambdas.adapters.sqs import SqsQueue
 from lambdas.adapters.system import RandomIds, SystemClock
+from lambdas.adapters.webhook_calls import WebhookCalls
 from lambdas.domain.catalogue import ModelService
 from lambdas.domain.dispatching import JobDispatcher
 from lambdas.domain.images import ImageService
@@ -24,12 +26,16 @@ from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.signing import SigningKeyService
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
+from lambdas.domain.webhooks import WebhookAnnouncer, WebhookDeliverer, WebhookSecrets
 from lambdas.settings import (
+    AnnounceJobSettings,
     CancelJobSettings,
     CreateImageSettings,
     CreateJobSettings,
+    DeliverWebhookSettings,
     DispatchJobSettings,
     GetJobSettings,
+    GetWebhookSecretSettings,
     ListJobsSettings,
     ListModelsSettings,
     RecordResultSettings,
@@ -39,7 +45,9 @@ from lambdas.settings import (
 __all__ = [
     "JobCreation",
     "JobReading",
+    "announcer",
     "archive",
+    "deliverer",
     "dispatcher",
     "file_publisher",
     "image_service",
@@ -51,6 +59,7 @@ __all__ = [
     "recorder",
     "signing_keys",
     "sweeper",
+    "webhook_secrets",
 ]
 
 _CLOCK = SystemClock()
@@ -146,6 +155,32 @@ def sweeper(settings: SweepJobsSettings) -> JobSweeper:
     return JobSweeper(store, _CLOCK)
 
 
+def announcer(settings: AnnounceJobSettings) -> WebhookAnnouncer:
+    """Service of `announce_job`."""
+    return WebhookAnnouncer(SqsQueue(clients.sqs(), settings.webhook_queue_url))
+
+
+def deliverer(settings: DeliverWebhookSettings) -> WebhookDeliverer:
+    """Service of `deliver_webhook`."""
+    return WebhookDeliverer(
+        jobs=_store(settings.table_name),
+        queue=SqsQueue(clients.sqs(), settings.webhook_queue_url),
+        sender=WebhookCalls(allow_private=settings.private_webhooks),
+        secrets=webhook_secrets(settings),
+        presenter=JobPresenter(_signer(settings), _CLOCK),
+        clock=_CLOCK,
+    )
+
+
+def webhook_secrets(
+    settings: GetWebhookSecretSettings | DeliverWebhookSettings,
+) -> WebhookSecrets:
+    """Service of `get_webhook_secret`."""
+    return WebhookSecrets(
+        SecretsManagerStore(clients.secrets_manager()), settings.webhook_secret_id
+    )
+
+
 def file_publisher(bucket: str, check_time: Callable[[], None]) -> FilePublisher:
     """Service of `publish_files`, for one bucket."""
     return FilePublisher(S3Files(clients.s3(), bucket), check_time)
@@ -168,7 +203,9 @@ def _store(table_name: str) -> DynamoDBJobs:
     return DynamoDBJobs(clients.dynamodb(), table_name)
 
 
-def _signer(settings: GetJobSettings | CreateJobSettings) -> CloudFrontUrls:
+def _signer(
+    settings: GetJobSettings | CreateJobSettings | DeliverWebhookSettings,
+) -> CloudFrontUrls:
     return CloudFrontUrls(
         secrets=SecretsManagerStore(clients.secrets_manager()),
         secret_id=settings.cdn_signing_secret_id,

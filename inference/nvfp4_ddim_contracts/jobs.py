@@ -98,6 +98,7 @@ class Job(Contract):
     provenance: Provenance | None = None
     timings: Timings | None = None
     error: Problem | None = None
+    webhook_url: str | None = None
 
 
 class JobPage(Contract):

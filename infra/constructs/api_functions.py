@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
 from infra.lambda_bundle import LambdaBundle
@@ -13,13 +14,14 @@ from lambdas.settings import (
     CreateImageSettings,
     CreateJobSettings,
     GetJobSettings,
+    GetWebhookSecretSettings,
     ListJobsSettings,
     ListModelsSettings,
     Settings,
 )
-from nvfp4_ddim_contracts import GenerationRequest
 from nvfp4_ddim_contracts.images import ImagesRequest
 from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
+from nvfp4_ddim_contracts.webhooks import JobRequest
 
 from .grants import allow, allow_key_use, list_objects, read_objects
 from .http_api import Route
@@ -54,6 +56,7 @@ class ApiFunctions(Construct):
         artifacts: s3.IBucket,
         results: s3.IBucket,
         signing_key: SigningKey,
+        webhook_secret: secretsmanager.ISecret,
     ) -> None:
         """Define them.
 
@@ -67,6 +70,7 @@ class ApiFunctions(Construct):
             artifacts: Holds the pointers to the models being served.
             results: Holds finished pictures.
             signing_key: Signs links to them.
+            webhook_secret: What callers' webhook secrets derive from.
         """
         super().__init__(scope, construct_id)
         self._config, self._bundle, self._values = config, bundle, values
@@ -76,6 +80,7 @@ class ApiFunctions(Construct):
         cancel_job = self._function("cancel_job", CancelJobSettings)
         list_jobs = self._function("list_jobs", ListJobsSettings)
         list_models = self._function("list_models", ListModelsSettings)
+        get_webhook_secret = self._function("get_webhook_secret", GetWebhookSecretSettings)
         self.authorizer = self._function("authorize", None)
 
         for function in (create_job, create_image):
@@ -90,12 +95,15 @@ class ApiFunctions(Construct):
         for function in (create_job, create_image, get_job, list_jobs):
             allow(function, ["secretsmanager:GetSecretValue"], [signing_key.secret.secret_arn])
             allow_key_use(function, signing_key.secret.encryption_key, encrypt=False)
+        allow(get_webhook_secret, ["secretsmanager:GetSecretValue"], [webhook_secret.secret_arn])
+        allow_key_use(get_webhook_secret, webhook_secret.encryption_key, encrypt=False)
         self.routes = (
-            Route("POST", "/v1/jobs", create_job, GenerationRequest),
+            Route("POST", "/v1/jobs", create_job, JobRequest),
             Route("GET", "/v1/jobs", list_jobs),
             Route("GET", "/v1/jobs/{job_id}", get_job),
             Route("DELETE", "/v1/jobs/{job_id}", cancel_job),
             Route("GET", "/v1/models", list_models),
+            Route("GET", "/v1/webhooks/secret", get_webhook_secret),
             Route("POST", "/v1/images/generations", create_image, ImagesRequest),
         )
 

@@ -35,7 +35,7 @@ class WorkQueue(sqs.Queue):
     """A queue that a function consumes, with a dead-letter queue behind it.
 
     Attributes:
-        dead_letters: Messages that failed five times.
+        dead_letters: Messages that failed too often.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class WorkQueue(sqs.Queue):
         *,
         key: kms.IKey,
         consumer_timeout: cdk.Duration,
+        max_receives: int = _MAX_RECEIVES,
     ) -> None:
         """Define both queues.
 
@@ -54,6 +55,7 @@ class WorkQueue(sqs.Queue):
             key: Encrypts the messages.
             consumer_timeout: Of the function. A message stays hidden six times as long, so that
                 it is not handed out twice while the function's retries are under way.
+            max_receives: How often a message is tried.
         """
         self.dead_letters = DeadLetterQueue(scope, f"{construct_id}DeadLetters", key=key)
         super().__init__(
@@ -65,7 +67,7 @@ class WorkQueue(sqs.Queue):
             retention_period=cdk.Duration.days(4),
             visibility_timeout=cdk.Duration.seconds(6 * int(consumer_timeout.to_seconds())),
             dead_letter_queue=sqs.DeadLetterQueue(
-                queue=self.dead_letters, max_receive_count=_MAX_RECEIVES
+                queue=self.dead_letters, max_receive_count=max_receives
             ),
         )
 

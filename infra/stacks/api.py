@@ -12,6 +12,7 @@ from infra.constructs.http_api import HttpApi
 from infra.constructs.job_table import OWNER_INDEX, STATE_INDEX
 from infra.constructs.job_workers import JobWorkers
 from infra.constructs.published_files import FilePublisher, PublishedFiles
+from infra.constructs.webhooks import WebhookQueue, Webhooks
 from infra.lambda_bundle import LambdaBundle
 from infra.paths import WEB
 from infra.stages import StageConfig
@@ -40,7 +41,8 @@ class ApiStack(cdk.Stack):
         super().__init__(scope, construct_id, env=env, description="nvfp4-ddim: API and console")
         # By its ARN alone: no statement may flow back into the storage stack.
         key = kms.Key.from_key_arn(self, "Key", storage.key.key_arn)
-        values = _values(config, storage, inference)
+        calls = WebhookQueue(self, "WebhookQueue", config=config, key=key)
+        values = _values(config, storage, inference, calls)
         functions = ApiFunctions(
             self,
             "Functions",
@@ -51,6 +53,7 @@ class ApiStack(cdk.Stack):
             artifacts=storage.artifacts,
             results=storage.results,
             signing_key=storage.signing_key,
+            webhook_secret=calls.secret,
         )
         api = HttpApi(
             self,
@@ -72,11 +75,22 @@ class ApiStack(cdk.Stack):
             endpoint_arn=inference.endpoint.endpoint.ref,
             notifications=(inference.succeeded, inference.failed),
         )
+        webhooks = Webhooks(
+            self,
+            "Webhooks",
+            config=config,
+            bundle=bundle,
+            values=values,
+            table=storage.table,
+            calls=calls,
+            signing_key=storage.signing_key,
+            key=key,
+        )
         alarms = ServiceAlarms(
             self,
             "Alarms",
             key=key,
-            dead_letters=workers.dead_letters,
+            dead_letters={**workers.dead_letters, **webhooks.dead_letters},
             dispatch=workers.dispatch,
             endpoint_name=inference.endpoint.endpoint.attr_endpoint_name,
         )
@@ -100,7 +114,7 @@ class ApiStack(cdk.Stack):
 
 
 def _values(
-    config: StageConfig, storage: StorageStack, inference: InferenceStack
+    config: StageConfig, storage: StorageStack, inference: InferenceStack, calls: WebhookQueue
 ) -> Mapping[str, str]:
     """Everything that a function's settings may ask for, by the variable's name."""
     times = config.times
@@ -116,8 +130,11 @@ def _values(
         "JOB_LIFETIME_SECONDS": str(times.lifetime_seconds),
         "MAX_ATTEMPTS": str(times.max_attempts),
         "OWNER_INDEX_NAME": OWNER_INDEX,
+        "PRIVATE_WEBHOOKS": str(config.private_webhooks).lower(),
         "RESULTS_BUCKET": storage.results.bucket_name,
         "STATE_INDEX_NAME": STATE_INDEX,
         "TABLE_NAME": storage.table.table_name,
         "URL_LIFETIME_SECONDS": str(times.url_lifetime_seconds),
+        "WEBHOOK_QUEUE_URL": calls.queue.queue_url,
+        "WEBHOOK_SECRET_ID": calls.secret.secret_arn,
     }

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-__all__ = ["dynamodb", "s3", "sagemaker_runtime", "secrets_manager"]
+__all__ = ["dynamodb", "s3", "sagemaker_runtime", "secrets_manager", "sqs"]
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
@@ -46,3 +46,9 @@ def sagemaker_runtime() -> "SageMakerRuntimeClient":
 def secrets_manager() -> Any:
     """The Secrets Manager client."""
     return boto3.client("secretsmanager", config=_CONFIG)
+
+
+@cache
+def sqs() -> Any:
+    """The SQS client."""
+    return boto3.client("sqs", config=_CONFIG)

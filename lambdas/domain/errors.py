@@ -15,7 +15,8 @@ ServiceError
 ├── IdempotencyKeyTakenError     (store) the key's item exists
 ├── TransitionRefusedError       (store) the job is no longer in a state that allows the change
 ├── ObjectNotFoundError          (store) no such object
-├── NotificationError            a notification of asynchronous inference can't be understood
+├── NotificationError            a message of another service, or of ours, can't be understood
+├── DeliveryFailedError          a webhook's receiver could not be told
 └── ResourceError                a custom resource's properties are wrong
 """
 
@@ -23,6 +24,7 @@ from nvfp4_ddim_contracts import FieldError, JobState, Problem
 
 __all__ = [
     "AnswerTooLargeError",
+    "DeliveryFailedError",
     "GenerationFailedError",
     "IdempotencyKeyTakenError",
     "IdempotencyMismatchError",
@@ -165,7 +167,15 @@ class ObjectNotFoundError(ServiceError):
 
 
 class NotificationError(ServiceError):
-    """A notification of asynchronous inference can't be understood."""
+    """A message of another service, or of ours, can't be understood."""
+
+
+class DeliveryFailedError(ServiceError):
+    """A webhook's receiver could not be told."""
+
+    def __init__(self, job_id: str, reason: str) -> None:
+        super().__init__(f"The webhook of job {job_id} was not delivered: {reason}.")
+        self.job_id = job_id
 
 
 class ResourceError(ServiceError):

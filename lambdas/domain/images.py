@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from nvfp4_ddim_contracts import FieldError, GenerationRequest, JobState
+from nvfp4_ddim_contracts import FieldError, JobState
 from nvfp4_ddim_contracts.images import ImageData, ImagesRequest, ImagesResponse
+from nvfp4_ddim_contracts.webhooks import JobRequest
 
 from .errors import (
     AnswerTooLargeError,
@@ -20,13 +21,13 @@ from .records import JobRecord
 from .submission import JobSubmitter
 from .validation import field_errors
 
-__all__ = ["ImageService", "PendingImages", "to_generation_request"]
+__all__ = ["ImageService", "PendingImages", "to_job_request"]
 
 # Lambda answers with 6 MB at most; base64 makes four bytes of three.
 _MAX_INLINE_BYTES = 4_000_000
 
 
-def to_generation_request(request: ImagesRequest) -> GenerationRequest:
+def to_job_request(request: ImagesRequest) -> JobRequest:
     """The job that an OpenAI-shaped request stands for.
 
     Raises:
@@ -34,7 +35,7 @@ def to_generation_request(request: ImagesRequest) -> GenerationRequest:
     """
     width, height = (None, None) if request.size == "auto" else map(int, request.size.split("x"))
     try:
-        return GenerationRequest(
+        return JobRequest(
             prompt=request.prompt,
             model=request.model,
             preset=request.quality.preset,
@@ -82,7 +83,7 @@ class ImageService:
             IdempotencyMismatchError: The key was used with another request.
             InvalidRequestError: The size is not possible.
         """
-        submission = self.submitter.submit(owner, to_generation_request(request), idempotency_key)
+        submission = self.submitter.submit(owner, to_job_request(request), idempotency_key)
         return PendingImages(
             submission.job, submission.replayed, request.response_format == "b64_json"
         )

@@ -17,10 +17,12 @@ __all__ = [
     "InferenceQueue",
     "JobStore",
     "KeyPairs",
+    "MessageQueue",
     "ModelCatalogue",
     "ObjectStore",
     "SecretStore",
     "UrlSigner",
+    "WebhookSender",
 ]
 
 
@@ -214,4 +216,31 @@ class KeyPairs(Protocol):
 
     def public_key(self, private_pem: str) -> str | None:
         """The public key that belongs to a private one, or None if the text is not such a key."""
+        ...
+
+
+class MessageQueue(Protocol):
+    """A queue whose messages come again until they are handled."""
+
+    def send(self, body: str) -> None:
+        """Add a message."""
+        ...
+
+    def postpone(self, receipt: str, seconds: int) -> None:
+        """Let a message that was received come again no earlier than in `seconds`."""
+        ...
+
+
+class WebhookSender(Protocol):
+    """Calls to addresses that callers name."""
+
+    def post(self, url: str, body: bytes, headers: dict[str, str]) -> int:
+        """Send JSON; follows no redirect and reads no answer.
+
+        Returns:
+            The answer's status code.
+
+        Raises:
+            DeliveryFailedError: There was none, or the address must not be called.
+        """
         ...

@@ -25,6 +25,7 @@ def present_job(job: JobRecord, images: tuple[JobImage, ...] = ()) -> Job:
         provenance=job.provenance,
         timings=job.timings,
         error=job.error,
+        webhook_url=job.webhook_url,
     )
 
 

@@ -18,7 +18,14 @@ from nvfp4_ddim_contracts import (
     Timings,
 )
 
-__all__ = ["IdempotencyRecord", "JobPosition", "JobRecord", "StoredImage", "Transition"]
+__all__ = [
+    "IdempotencyRecord",
+    "JobPosition",
+    "JobRecord",
+    "StoredImage",
+    "Transition",
+    "WebhookMessage",
+]
 
 
 class _Stored(BaseModel):
@@ -57,6 +64,7 @@ class JobRecord(_Stored):
     provenance: Provenance | None = None
     timings: Timings | None = None
     error: Problem | None = None
+    webhook_url: str | None = None
 
     @property
     def needs_dispatch(self) -> bool:
@@ -76,6 +84,12 @@ class IdempotencyRecord(_Stored):
     request_sha256: str
     job_id: str
     expires_at: int
+
+
+class WebhookMessage(_Stored):
+    """In the queue of webhook calls: the job that has ended."""
+
+    job_id: str
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-from nvfp4_ddim_contracts import GenerationRequest, JobState
+from nvfp4_ddim_contracts import JobState
+from nvfp4_ddim_contracts.webhooks import JobRequest
 
 from .errors import IdempotencyKeyTakenError, IdempotencyMismatchError, UnknownModelError
 from .ports import Clock, IdFactory, JobStore, ModelCatalogue
@@ -41,13 +42,13 @@ class JobSubmitter:
     policy: SubmissionPolicy
 
     def submit(
-        self, owner: str, request: GenerationRequest, idempotency_key: str | None
+        self, owner: str, request: JobRequest, idempotency_key: str | None
     ) -> Submission:
         """Store a job, or find the one that the same key and request made before.
 
         Args:
             owner: The caller.
-            request: What to generate. An absent model and seed are filled in, so that every
+            request: What to generate, and whom to tell. An absent model and seed are filled in, so that every
                 attempt at the job makes the same picture.
             idempotency_key: The caller's name for this request, or None.
 
@@ -88,7 +89,7 @@ class JobSubmitter:
         job = self.jobs.get(record.job_id)
         return Submission(job, replayed=True) if job else None
 
-    def _new_job(self, owner: str, request: GenerationRequest) -> JobRecord:
+    def _new_job(self, owner: str, request: JobRequest) -> JobRecord:
         name = request.model or self.policy.default_model
         if self.catalogue.find(name) is None:
             raise UnknownModelError(name, tuple(model.name for model in self.catalogue.all()))
@@ -98,10 +99,11 @@ class JobSubmitter:
             id=self.ids.job_id(),
             owner=owner,
             state=JobState.QUEUED,
-            request=request.model_copy(update={"model": name, "seed": seed}),
+            request=request.generation.model_copy(update={"model": name, "seed": seed}),
             total_steps=request.num_inference_steps or request.preset.steps,
             created_at=now,
             updated_at=now,
             deadline_at=now + self.policy.deadline,
             expires_at=int((now + self.policy.lifetime).timestamp()),
+            webhook_url=request.webhook_url,
         )

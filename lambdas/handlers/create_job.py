@@ -5,7 +5,7 @@ from http import HTTPStatus
 from lambdas import wiring
 from lambdas.observability import count
 from lambdas.settings import CreateJobSettings
-from nvfp4_ddim_contracts import GenerationRequest
+from nvfp4_ddim_contracts.webhooks import JobRequest
 
 from ._http import RETRY_AFTER_SECONDS, http_handler
 from ._prefer import preferred_wait, wait_budget
@@ -17,7 +17,7 @@ __all__ = ["create_job", "handler"]
 def create_job(request: ApiRequest, service: wiring.JobCreation) -> ApiResponse:
     """202 with the new job; 200 if it has ended, or if the Idempotency-Key had made it before."""
     submission = service.submitter.submit(
-        request.owner, request.body(GenerationRequest), request.idempotency_key
+        request.owner, request.body(JobRequest), request.idempotency_key
     )
     job, replayed = submission.job, submission.replayed
     headers = {"Location": request.job_path(job.id)}

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from .operations import paths, shared_headers
+from .operations import paths, shared_headers, webhooks
 from .schemas import component_schemas
 
 __all__ = ["build_document", "render_document"]
@@ -33,8 +33,10 @@ def build_document() -> dict[str, Any]:
             {"name": "jobs", "description": "Generation as jobs: submit, follow, cancel."},
             {"name": "images", "description": "For clients that speak OpenAI's Images API."},
             {"name": "models", "description": "What can be asked for."},
+            {"name": "webhooks", "description": "Being told that a job has ended."},
         ],
         "paths": paths(),
+        "webhooks": webhooks(),
         "components": {
             "schemas": component_schemas(),
             "headers": shared_headers(),

@@ -19,16 +19,19 @@ from nvfp4_ddim_contracts import (
 )
 from nvfp4_ddim_contracts.images import ImageData, ImageQuality, ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.models import Model, ModelList
+from nvfp4_ddim_contracts.webhooks import JobEvent, JobEventType, JobRequest, WebhookSecret
 
 __all__ = [
-    "generation_request",
     "images_request",
     "images_response",
+    "job_event",
     "job_page",
+    "job_request",
     "model_list",
     "problem",
     "queued_job",
     "succeeded_job",
+    "webhook_secret",
 ]
 
 _JOB_ID = "9f1c2ab34d5e4f60918273645546372a"
@@ -49,11 +52,11 @@ _PROVENANCE = Provenance(
 )
 
 
-def generation_request() -> dict[str, Any]:
+def job_request() -> dict[str, Any]:
     """The body of `POST /v1/jobs`."""
-    return GenerationRequest(prompt="red heart", preset=Preset.FAST, seed=7).model_dump(
-        mode="json", exclude_defaults=True
-    )
+    return JobRequest(
+        prompt="red heart", preset=Preset.FAST, seed=7, webhook_url="https://example.org/pictures"
+    ).model_dump(mode="json", exclude_defaults=True)
 
 
 def images_request() -> dict[str, Any]:
@@ -129,6 +132,19 @@ def model_list() -> dict[str, Any]:
         native_height=64,
     )
     return ModelList(data=(model,)).model_dump(mode="json")
+
+
+def job_event() -> dict[str, Any]:
+    """The body of a webhook call."""
+    job = _succeeded().model_copy(update={"webhook_url": "https://example.org/pictures"})
+    return JobEvent(
+        type=JobEventType.SUCCEEDED, timestamp=job.updated_at, data=job
+    ).model_dump(mode="json")
+
+
+def webhook_secret() -> dict[str, Any]:
+    """The answer of `GET /v1/webhooks/secret`."""
+    return WebhookSecret(secret="whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").model_dump()  # noqa: S106
 
 
 def problem() -> dict[str, Any]:

@@ -7,16 +7,24 @@ from pydantic import BaseModel
 from lambdas.domain.jobs import MAX_WAIT_SECONDS
 from lambdas.handlers._openai_errors import OpenAIErrorBody
 from lambdas.handlers.list_jobs import ListJobsQuery
-from nvfp4_ddim_contracts import GenerationRequest, Job, JobPage, Problem
+from nvfp4_ddim_contracts import Job, JobPage, Problem
 from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
 from nvfp4_ddim_contracts.models import ModelList
 from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE
+from nvfp4_ddim_contracts.webhooks import (
+    WEBHOOK_ID_HEADER,
+    WEBHOOK_SIGNATURE_HEADER,
+    WEBHOOK_TIMESTAMP_HEADER,
+    JobEvent,
+    JobRequest,
+    WebhookSecret,
+)
 
 from . import examples
 from .schemas import reference
 
-__all__ = ["paths", "shared_headers"]
+__all__ = ["paths", "shared_headers", "webhooks"]
 
 _JSON = "application/json"
 _PROBLEMS = {
@@ -73,8 +81,39 @@ def paths() -> dict[str, Any]:
             "get": _get_job(),
         },
         "/v1/models": {"get": _list_models()},
+        "/v1/webhooks/secret": {"get": _get_webhook_secret()},
         "/v1/images/generations": {"post": _create_image()},
     }
+
+
+def webhooks() -> dict[str, Any]:
+    """Calls that the service makes, in the form of Standard Webhooks."""
+    descriptions = {
+        WEBHOOK_ID_HEADER: "The same for every attempt.",
+        WEBHOOK_TIMESTAMP_HEADER: "Unix seconds of the attempt. Refuse old ones.",
+        WEBHOOK_SIGNATURE_HEADER: "`v1,` and base64 of HMAC-SHA256 over `id.timestamp.body`.",
+    }
+    parameters = [
+        {
+            "name": name,
+            "in": "header",
+            "required": True,
+            "description": description,
+            "schema": {"type": "string"},
+        }
+        for name, description in descriptions.items()
+    ]
+    post = {
+        "operationId": "jobEnded",
+        "summary": "A job with a `webhook_url` has ended",
+        "description": "Answer with any 2xx within seven seconds. Anything else is tried again, "
+        "ten times in 15 hours; 410 ends the attempts. Redirects are not followed.",
+        "tags": ["webhooks"],
+        "parameters": parameters,
+        "requestBody": _body(JobEvent, examples.job_event()),
+        "responses": {"2XX": {"description": "Understood."}},
+    }
+    return {"jobEnded": {"post": post}}
 
 
 def shared_headers() -> dict[str, Any]:
@@ -98,7 +137,7 @@ def _create_job() -> dict[str, Any]:
         "summary": "Ask for a picture",
         "tags": ["jobs"],
         "parameters": [_IDEMPOTENCY_KEY, _PREFER],
-        "requestBody": _body(GenerationRequest, examples.generation_request()),
+        "requestBody": _body(JobRequest, examples.job_request()),
         "responses": {
             "200": _answer(
                 "The job has ended while the caller waited, or was made before with this key.",
@@ -185,6 +224,18 @@ def _list_models() -> dict[str, Any]:
         "tags": ["models"],
         "responses": {
             "200": _answer("All models.", ModelList, examples.model_list()),
+            **_problem_responses(),
+        },
+    }
+
+
+def _get_webhook_secret() -> dict[str, Any]:
+    return {
+        "operationId": "getWebhookSecret",
+        "summary": "What the caller's webhook calls are signed with",
+        "tags": ["webhooks"],
+        "responses": {
+            "200": _answer("The secret.", WebhookSecret, examples.webhook_secret()),
             **_problem_responses(),
         },
     }

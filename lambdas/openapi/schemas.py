@@ -6,9 +6,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from lambdas.handlers._openai_errors import OpenAIErrorBody
-from nvfp4_ddim_contracts import GenerationRequest, Job, JobPage, Problem
+from nvfp4_ddim_contracts import Job, JobPage, Problem
 from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.models import ModelList
+from nvfp4_ddim_contracts.webhooks import JobEvent, JobRequest, WebhookSecret
 
 __all__ = ["component_schemas", "reference"]
 
@@ -16,13 +17,15 @@ _PREFIX = "#/components/schemas/"
 # What a caller sends is described as it is validated, what they get as it is written.
 _MODELS: tuple[tuple[type[BaseModel], JsonSchemaMode], ...] = (
     (ImagesRequest, "validation"),
-    (GenerationRequest, "validation"),
     (ImagesResponse, "validation"),
     (Job, "validation"),
+    (JobEvent, "validation"),
     (JobPage, "validation"),
+    (JobRequest, "validation"),
     (ModelList, "validation"),
     (OpenAIErrorBody, "validation"),
     (Problem, "validation"),
+    (WebhookSecret, "validation"),
 )
 
 

@@ -1,0 +1,107 @@
+"""Telling a caller's program that a job has ended, in the form of Standard Webhooks 1.0.
+
+A POST to the job's `webhook_url` with a `JobEvent` as its body and three headers. The receiver
+computes the signature anew, compares it in constant time, and refuses old timestamps:
+
+    signature = "v1," + base64(HMAC-SHA256(secret, "{id}.{timestamp}.{body}"))
+
+The secret is the base64 after `whsec_` in the answer of `GET /v1/webhooks/secret`.
+
+Source: https://github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from ._base import Contract
+from .generation import GenerationRequest
+from .jobs import Job, JobState
+
+__all__ = [
+    "MAX_WEBHOOK_URL_CHARACTERS",
+    "WEBHOOK_ID_HEADER",
+    "WEBHOOK_SIGNATURE_HEADER",
+    "WEBHOOK_TIMESTAMP_HEADER",
+    "JobEvent",
+    "JobEventType",
+    "JobRequest",
+    "WebhookSecret",
+    "WebhookUrl",
+]
+
+MAX_WEBHOOK_URL_CHARACTERS = 2_000
+WEBHOOK_ID_HEADER = "webhook-id"
+WEBHOOK_TIMESTAMP_HEADER = "webhook-timestamp"
+WEBHOOK_SIGNATURE_HEADER = "webhook-signature"
+_OWN_MACHINE = frozenset({"localhost", "127.0.0.1"})
+
+
+def _check_url(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises where it is no number
+    except ValueError as error:
+        raise ValueError(f"not a URL: {error}") from error
+    plain_and_local = parts.scheme == "http" and parts.hostname in _OWN_MACHINE
+    if not parts.hostname or not (parts.scheme == "https" or plain_and_local):
+        raise ValueError("a webhook's URL starts with https:// and names a host")
+    if parts.username is not None or parts.fragment:
+        raise ValueError("a webhook's URL has neither credentials nor a fragment")
+    return url
+
+
+WebhookUrl = Annotated[
+    str,
+    StringConstraints(max_length=MAX_WEBHOOK_URL_CHARACTERS, pattern=r"^[\x21-\x7e]+$"),
+    AfterValidator(_check_url),
+]
+
+
+class JobRequest(GenerationRequest):
+    """The body of `POST /v1/jobs`: what to generate, and whom to tell when it has ended."""
+
+    webhook_url: WebhookUrl | None = Field(
+        None,
+        description="Gets a signed POST when the job has ended: see GET /v1/webhooks/secret.",
+    )
+
+    @property
+    def generation(self) -> GenerationRequest:
+        """What the container needs to know."""
+        return GenerationRequest.model_validate(self.model_dump(exclude={"webhook_url"}))
+
+
+class JobEventType(StrEnum):
+    """How a job has ended."""
+
+    SUCCEEDED = "job.succeeded"
+    FAILED = "job.failed"
+    CANCELLED = "job.cancelled"
+    EXPIRED = "job.expired"
+
+    @classmethod
+    def of(cls, state: JobState) -> "JobEventType":
+        """The event of a state.
+
+        Raises:
+            ValueError: A job in this state has not ended.
+        """
+        return cls(f"job.{state}")
+
+
+class JobEvent(Contract):
+    """The body of a webhook call."""
+
+    type: JobEventType
+    timestamp: datetime = Field(description="When the job ended, UTC.")
+    data: Job = Field(description="The job as GET /v1/jobs/{id} shows it; its links are fresh.")
+
+
+class WebhookSecret(Contract):
+    """What the caller's webhook calls are signed with."""
+
+    secret: str = Field(pattern=r"^whsec_[A-Za-z0-9+/]+=*$")

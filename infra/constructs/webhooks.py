@@ -1,0 +1,188 @@
+"""Webhooks: a queue of their own, so that a dead receiver keeps nobody else waiting."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_secretsmanager as secretsmanager
+from constructs import Construct
+
+from infra.lambda_bundle import LambdaBundle
+from infra.nag import accept_finding
+from infra.stages import StageConfig
+from lambdas.domain.webhooks import MAX_DELIVERY_ATTEMPTS
+from lambdas.settings import AnnounceJobSettings, DeliverWebhookSettings
+from nvfp4_ddim_contracts import JobState
+
+from .grants import allow, allow_key_use
+from .job_table import JobTable
+from .python_function import PythonFunction, environment_for
+from .queues import DeadLetterQueue, WorkQueue
+from .removal import removal_policy
+from .signing_key import SigningKey
+
+__all__ = ["WebhookQueue", "Webhooks"]
+
+_ANNOUNCE_RETRIES = 8
+_DELIVERY_TIMEOUT = cdk.Duration.seconds(30)
+_CONCURRENT_DELIVERIES = 20
+
+
+class WebhookQueue(Construct):
+    """The queue of calls, and the secret that callers' secrets derive from.
+
+    Attributes:
+        queue: Jobs that have ended and whose receivers are to be told.
+        secret: The stage's own.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, config: StageConfig, key: kms.IKey
+    ) -> None:
+        """Define both."""
+        super().__init__(scope, construct_id)
+        self.queue = WorkQueue(
+            self,
+            "Calls",
+            key=key,
+            consumer_timeout=_DELIVERY_TIMEOUT,
+            max_receives=MAX_DELIVERY_ATTEMPTS,
+        )
+        self.secret = secretsmanager.Secret(
+            self,
+            "Secret",
+            description="Webhook secrets of all callers derive from this one",
+            encryption_key=key,
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                password_length=64, exclude_punctuation=True
+            ),
+            removal_policy=removal_policy(config),
+        )
+        accept_finding(
+            self.secret,
+            "Rotation would change every caller's secret without telling them.",
+            "SMG4",
+        )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    config: StageConfig
+    bundle: LambdaBundle
+    values: Mapping[str, str]
+    key: kms.IKey
+
+
+class Webhooks(Construct):
+    """The functions before and behind the queue.
+
+    Attributes:
+        dead_letters: What could not be queued, and what could not be delivered.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StageConfig,
+        bundle: LambdaBundle,
+        values: Mapping[str, str],
+        table: JobTable,
+        calls: WebhookQueue,
+        signing_key: SigningKey,
+        key: kms.IKey,
+    ) -> None:
+        """Define the functions.
+
+        Args:
+            scope: Parent.
+            construct_id: Id in the parent.
+            config: The stage.
+            bundle: The functions' code.
+            values: What their settings may ask for.
+            table: The job table.
+            calls: The queue between them.
+            signing_key: Signs links to pictures.
+            key: Encrypts the queues.
+        """
+        super().__init__(scope, construct_id)
+        parts = _Parts(config, bundle, values, key)
+        self.dead_letters = {
+            "announce": self._announce(parts, table, calls),
+            "webhooks": self._deliver(parts, table, calls, signing_key),
+        }
+
+    def _announce(self, parts: _Parts, table: JobTable, calls: WebhookQueue) -> DeadLetterQueue:
+        function = PythonFunction(
+            self,
+            "Announce",
+            config=parts.config,
+            bundle=parts.bundle,
+            handler="announce_job",
+            timeout=cdk.Duration.seconds(30),
+            environment=environment_for(AnnounceJobSettings, parts.values),
+        )
+        allow(function, ["sqs:SendMessage"], [calls.queue.queue_arn])
+        allow_key_use(function, parts.key, encrypt=True)
+        lost = DeadLetterQueue(self, "AnnounceDeadLetters", key=parts.key)
+        ended = {
+            "dynamodb": {
+                "NewImage": {
+                    "state": {"S": [state for state in JobState if state.is_terminal]},
+                    "webhook_url": {"S": [{"exists": True}]},
+                }
+            }
+        }
+        function.add_event_source(
+            sources.DynamoEventSource(
+                table,
+                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+                batch_size=10,
+                bisect_batch_on_error=True,
+                retry_attempts=_ANNOUNCE_RETRIES,
+                report_batch_item_failures=True,
+                parallelization_factor=4,
+                on_failure=sources.SqsDlq(lost),
+                filters=[{"pattern": json.dumps(ended)}],
+            )
+        )
+        accept_finding(
+            function.role or function,
+            "Sending to an encrypted queue takes the families of both actions; the key is ours.",
+            "IAM5[Action::kms:GenerateDataKey*]",
+            "IAM5[Action::kms:ReEncrypt*]",
+        )
+        return lost
+
+    def _deliver(
+        self, parts: _Parts, table: JobTable, calls: WebhookQueue, signing_key: SigningKey
+    ) -> DeadLetterQueue:
+        function = PythonFunction(
+            self,
+            "Deliver",
+            config=parts.config,
+            bundle=parts.bundle,
+            handler="deliver_webhook",
+            timeout=_DELIVERY_TIMEOUT,
+            environment=environment_for(DeliverWebhookSettings, parts.values),
+        )
+        table.allow(function, "GetItem")
+        allow(function, ["sqs:ChangeMessageVisibility"], [calls.queue.queue_arn])
+        for secret in (signing_key.secret, calls.secret):
+            allow(function, ["secretsmanager:GetSecretValue"], [secret.secret_arn])
+            allow_key_use(function, secret.encryption_key, encrypt=False)
+        function.add_event_source(
+            sources.SqsEventSource(
+                calls.queue,
+                # One call an invocation: a slow receiver holds up no other in its batch.
+                batch_size=1,
+                report_batch_item_failures=True,
+                max_concurrency=_CONCURRENT_DELIVERIES,
+            )
+        )
+        return calls.queue.dead_letters
