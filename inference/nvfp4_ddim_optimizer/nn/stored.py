@@ -111,7 +111,7 @@ def convolve_by_winograd(module: nn.Module) -> None:
         module: The model; its weights may be stored in another dtype.
     """
     for layer in module.modules():
-        if type(layer) not in (nn.Conv2d, _StoredConv2d):
+        if not isinstance(layer, nn.Conv2d) or type(layer) not in (nn.Conv2d, _StoredConv2d):
             continue
         (down, across), (tall, wide) = layer.stride, layer.dilation
         if layer.padding_mode == "zeros" and suits_weight(
