@@ -113,10 +113,11 @@ def convolve_by_winograd(module: nn.Module) -> None:
     for layer in module.modules():
         if not isinstance(layer, nn.Conv2d) or type(layer) not in (nn.Conv2d, _StoredConv2d):
             continue
-        (down, across), (tall, wide) = layer.stride, layer.dilation
-        if layer.padding_mode == "zeros" and suits_weight(
-            tuple(layer.weight.shape), (down, across), layer.padding, (tall, wide), layer.groups
-        ):
+        if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+            continue
+        (down, across), (above, left), (tall, wide) = layer.stride, layer.padding, layer.dilation
+        shape = tuple(layer.weight.shape)
+        if suits_weight(shape, (down, across), (above, left), (tall, wide), layer.groups):
             layer.__class__ = _WinogradConv2d
 
 
