@@ -166,8 +166,10 @@ def write_model(name: str, directory: Path, *, seed: int = 0) -> None:
 def _write(model: nn.Module, directory: Path, stem: str, generator: torch.Generator) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     names = {name for name, _ in model.named_parameters()}
+    # As in published files, which other programs read; transformers knows both names.
+    prefix = "text_model." if isinstance(model, CLIPTextModel) else ""
     tensors = {
-        key: random_tensor(key, tuple(tensor.shape), generator)
+        prefix + key: random_tensor(key, tuple(tensor.shape), generator)
         for key, tensor in model.state_dict().items()
         if key in names
     }

@@ -64,19 +64,26 @@ class SDCpp:
             verbose=False,
         )
         self._asked: queue.Queue[None] = queue.Queue()
-        self._finished: queue.Queue[float] = queue.Queue()
+        self._finished: queue.Queue[float | Exception] = queue.Queue()
         self._thread: threading.Thread | None = None
         self._output: Tensor | None = None
 
     def step(self) -> float:
         """Let the picture go on by one step."""
         if self._thread is None:
-            self._thread = threading.Thread(target=self._paint, daemon=True)
+            self._thread = threading.Thread(target=self._run, daemon=True)
             self._thread.start()
-            self._finished.get()  # the text is encoded, the first step is about to begin
+            self._next()  # the text is encoded, the first step is about to begin
         begin = time.perf_counter()
         self._asked.put(None)
-        return self._finished.get() - begin
+        return self._next() - begin
+
+    def _next(self) -> float:
+        """When the thread got on, or what ended it."""
+        event = self._finished.get()
+        if isinstance(event, Exception):
+            raise event
+        return event
 
     def output(self) -> Tensor:
         """The projected latents after the first step: [h, w, 3] in [0, 1]."""
@@ -119,6 +126,12 @@ class SDCpp:
             seed=_SEED,
             progress_callback=on_progress,
         )
+
+    def _run(self) -> None:
+        try:
+            self._paint()
+        except Exception as error:
+            self._finished.put(error)
 
     def _paint(self) -> None:
         first = _sigma(_FIRST_TIMESTEP)

@@ -18,7 +18,12 @@ from nvfp4_ddim_optimizer.denoiser import install_attention
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 from nvfp4_ddim_optimizer.footprint import Footprint, Picture
 from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
-from nvfp4_ddim_optimizer.nn import Residency, release_pages, set_residency
+from nvfp4_ddim_optimizer.nn import (
+    Residency,
+    convolve_by_winograd,
+    release_pages,
+    set_residency,
+)
 from nvfp4_ddim_optimizer.nvfp4 import DataFreeQuantizer
 from nvfp4_ddim_optimizer.planning import MeasuredModel, measure_model
 from nvfp4_ddim_optimizer.sources import (
@@ -195,6 +200,7 @@ def _set_up(
         model.vae.enable_tiling()
     if device.type == "cpu":
         install_attention(model.unet)
+        convolve_by_winograd(model.vae)
     elif device.type == "cuda" and importlib.util.find_spec("xformers") is not None:
         model.unet.enable_xformers_memory_efficient_attention()
     if plan.offload:

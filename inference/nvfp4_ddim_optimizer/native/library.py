@@ -7,6 +7,7 @@ compiler. Its OpenMP runtime is the one that torch has loaded already, so torch 
 import ctypes
 import importlib.machinery
 import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -52,6 +53,7 @@ _SIGNATURES: dict[str, tuple[type | None, list[type]]] = {
     "nvfp4_search_blocks": (None, [ctypes.POINTER(_Search), _INT32]),
     "nvfp4_convolve_scratch": (_INT64, [_POINTER, _INT32]),
     "nvfp4_convolve": (None, [*[_POINTER] * 8, _INT32]),
+    "nvfp4_convolve_dense": (None, [*[_POINTER] * 6, _INT32]),
     "nvfp4_attend_scratch": (_INT64, [_POINTER, _INT32]),
     "nvfp4_attend": (None, [*[_POINTER] * 6, _INT32]),
 }
@@ -169,14 +171,28 @@ class Library:
             bias: float32 [O] or None.
             out: float32 [N, O, H, W].
         """
+        self._convolve(self._functions.nvfp4_convolve, x, packed, bias, out)
+
+    def convolve_dense(self, x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> None:
+        """The same with a weight in float32, [O, C, 3, 3], contiguous as channels_last."""
+        self._convolve(self._functions.nvfp4_convolve_dense, x, (weight,), bias, out)
+
+    def _convolve(
+        self,
+        function: Callable[..., None],
+        x: Tensor,
+        weight: tuple[Tensor, ...],
+        bias: Tensor | None,
+        out: Tensor,
+    ) -> None:
         batch, channels, height, width = x.shape
         shape = _Convolution(batch, height, width, channels, out.shape[1])
         threads = torch.get_num_threads()
         scratch = _Scratch(self._functions.nvfp4_convolve_scratch(ctypes.byref(shape), threads))
-        self._functions.nvfp4_convolve(
+        function(
             ctypes.byref(shape),
             x.data_ptr(),
-            *(part.data_ptr() for part in packed),
+            *(part.data_ptr() for part in weight),
             None if bias is None else bias.data_ptr(),
             out.data_ptr(),
             scratch.address,

@@ -7,7 +7,7 @@ from .attention import attend
 from .layers import NVFP4Conv2d, NVFP4Layer, NVFP4Linear, Residency, set_residency
 from .mapped import mapped_bytes, release_pages
 from .policy import KeepRule, LayerPolicy
-from .stored import compute_as_stored, weight_like
+from .stored import compute_as_stored, convolve_by_winograd, weight_like
 from .swap import (
     LayerCallback,
     PlannedLayer,
@@ -17,7 +17,7 @@ from .swap import (
     quantize_module,
     replace_with_empty,
 )
-from .winograd import suits_weight
+from .winograd import convolve_3x3_dense, suits_input, suits_weight
 
 __all__ = [
     "KeepRule",
@@ -30,6 +30,8 @@ __all__ = [
     "Residency",
     "attend",
     "compute_as_stored",
+    "convolve_3x3_dense",
+    "convolve_by_winograd",
     "install",
     "mapped_bytes",
     "plan_layers",
@@ -38,6 +40,7 @@ __all__ = [
     "release_pages",
     "replace_with_empty",
     "set_residency",
+    "suits_input",
     "suits_weight",
     "weight_like",
 ]

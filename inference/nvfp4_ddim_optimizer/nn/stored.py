@@ -1,4 +1,6 @@
-"""Plain layers whose weights stay as they are stored, bfloat16 mapped from a file.
+"""Plain layers that compute differently: their class is changed in place.
+
+One kind keeps its weights as they are stored, bfloat16 mapped from a file.
 
 Casting a weight takes a fraction of the time its layer computes for, and float32 copies of an
 autoencoder and an embedding table would take more memory than a whole UNet in NVFP4.
@@ -9,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["compute_as_stored", "weight_like"]
+from .winograd import convolve_3x3_dense, suits_input, suits_weight
+
+__all__ = ["compute_as_stored", "convolve_by_winograd", "weight_like"]
 
 
 def weight_like(weight: Tensor, x: Tensor) -> Tensor:
@@ -36,6 +40,14 @@ class _StoredConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self._conv_forward(x, weight_like(self.weight, x), _bias(self, x))
         return result
+
+
+class _WinogradConv2d(_StoredConv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        learns = torch.is_grad_enabled() and self.weight.requires_grad
+        if learns or not suits_input(x):
+            return super().forward(x)
+        return convolve_3x3_dense(x, weight_like(self.weight, x), _bias(self, x))
 
 
 class _StoredGroupNorm(nn.GroupNorm):
@@ -90,6 +102,23 @@ def compute_as_stored(module: nn.Module, compute_dtype: torch.dtype) -> frozense
             layer.compute_dtype = compute_dtype
         names.update(f"{prefix}.{name}" for name, _ in layer.named_parameters(recurse=False))
     return frozenset(names)
+
+
+def convolve_by_winograd(module: nn.Module) -> None:
+    """Let a model's plain 3x3 convolutions use the native kernel, where input and weight suit it.
+
+    Args:
+        module: The model; its weights may be stored in another dtype.
+    """
+    for layer in module.modules():
+        if not isinstance(layer, nn.Conv2d) or type(layer) not in (nn.Conv2d, _StoredConv2d):
+            continue
+        if layer.padding_mode != "zeros" or isinstance(layer.padding, str):
+            continue
+        (down, across), (above, left), (tall, wide) = layer.stride, layer.padding, layer.dilation
+        shape = tuple(layer.weight.shape)
+        if suits_weight(shape, (down, across), (above, left), (tall, wide), layer.groups):
+            layer.__class__ = _WinogradConv2d
 
 
 def _bias(layer: Any, x: Tensor) -> Tensor | None:

@@ -1,6 +1,6 @@
-"""3x3 convolutions straight from NVFP4 codes, by Winograd's algorithm.
+"""3x3 convolutions by Winograd's algorithm, straight from NVFP4 codes or with plain weights.
 
-The native kernel does it; where it can't be used, the weight is dequantised and torch convolves.
+The native kernel does it; where it can't be used, torch convolves, a packed weight dequantised.
 Results differ by some 1e-6 of their magnitude, as they do between any two float32 convolutions.
 
 Source: Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", 2015.
@@ -12,7 +12,7 @@ from torch import Tensor
 from nvfp4_ddim_optimizer.native import library
 from nvfp4_ddim_optimizer.nvfp4 import BLOCK_SIZE, dequantize_matrix, matrix_to_weight
 
-__all__ = ["convolve_3x3", "suits_input", "suits_weight"]
+__all__ = ["convolve_3x3", "convolve_3x3_dense", "suits_input", "suits_weight"]
 
 # Tiles of 4x4 output pixels. A single one can't make up for transforming the weights.
 _MIN_TILES = 2
@@ -80,6 +80,27 @@ def convolve_3x3(
     return _convolve(x, codes, scales, global_scale, bias)
 
 
+def convolve_3x3_dense(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Convolve with a plain weight of 3x3 taps, stride 1, padding 1.
+
+    Args:
+        x: float32 [B, C, H, W] of the CPU, C a multiple of 16; fastest if it is channels_last.
+        weight: float32 [O, C, 3, 3]; fastest if it is channels_last.
+        bias: float32 [O] or None.
+
+    Returns:
+        float32 [B, O, H, W], channels_last.
+    """
+    kernels = None if torch.compiler.is_compiling() else library()
+    if kernels is None:
+        out = torch.nn.functional.conv2d(x, weight, bias, padding=1)
+        return out.contiguous(memory_format=torch.channels_last)
+    out = _empty_output(x, weight)
+    x, weight = (part.contiguous(memory_format=torch.channels_last) for part in (x, weight))
+    kernels.convolve_dense(x, weight, None if bias is None else bias.contiguous(), out)
+    return out
+
+
 def _convolve(
     x: Tensor, codes: Tensor, scales: Tensor, global_scale: Tensor, bias: Tensor | None
 ) -> Tensor:
@@ -101,10 +122,10 @@ def _convolve(
     return out
 
 
-def _empty_output(x: Tensor, codes: Tensor) -> Tensor:
+def _empty_output(x: Tensor, weight: Tensor) -> Tensor:
     batch, _, height, width = x.shape
     return torch.empty(
-        (batch, codes.shape[0], height, width),
+        (batch, weight.shape[0], height, width),
         dtype=x.dtype,
         device=x.device,
         memory_format=torch.channels_last,

@@ -27,7 +27,7 @@ from nvfp4_ddim_optimizer.tasks.stripes import (
     held_bytes_per_pixel,
 )
 
-from .trace import trace
+from .trace import WINOGRAD_BYTES, trace
 
 __all__ = ["MeasuredModel", "measure_model"]
 
@@ -35,9 +35,8 @@ _TOKENS = 77
 _STORED_BYTES = 2  # of a number that is not packed: bfloat16
 _FP32_BYTES = 4
 _SCALE_BYTES = 1
-# Alive at once while a stripe is made: the normalised rows, their padded copy, the result, and the
-# convolution's own.
-_STRIPES_ALIVE = 4
+# Alive at once while a stripe is made: the normalised rows, the result, and a copy of either.
+_STRIPES_ALIVE = 3
 _DECODER = ("decoder.", "post_quant_conv.")
 
 
@@ -101,7 +100,8 @@ def _measure(
     if can_decode_in_stripes(vae):
         held = held_bytes_per_pixel(vae) * decoding.pixels
         made = max(made for _, made in decoding.moments)
-        tiled, tile_bytes = replace(decoding, moments=((held, made),)), STRIPE_BYTES
+        tiled = replace(decoding, moments=((held, made),))
+        tile_bytes = _STRIPES_ALIVE * STRIPE_BYTES + (WINOGRAD_BYTES if library() else 0)
     footprint = Footprint(
         text_encoder=sizes["text_encoder"],
         unet=sizes["unet"],
@@ -109,7 +109,7 @@ def _measure(
         unet_call=unet_call,
         decoding=decoding,
         tiled_decoding=tiled,
-        tile_bytes=_STRIPES_ALIVE * tile_bytes,
+        tile_bytes=tile_bytes,
         is_mapped=packed is not None,
     )
     height, width = _size(unet.config.sample_size)
@@ -213,7 +213,7 @@ def _trace_decoder(vae: Any, sample_size: int | tuple[int, int], pixels_per_late
     height, width = _size(sample_size)
     latent = (1, vae.config.latent_channels, height, width)
     pixels = height * width * pixels_per_latent
-    return trace(vae, pixels, lambda: vae.decode(_meta(*latent)))
+    return trace(vae, pixels, lambda: vae.decode(_meta(*latent)), winograd=library() is not None)
 
 
 def _size(sample_size: int | tuple[int, int]) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.artifacts import default_cache_directory
 from nvfp4_ddim_optimizer.footprint import Footprint, Picture, Work
 from nvfp4_ddim_optimizer.machine import Machine
-from nvfp4_ddim_optimizer.nn import NVFP4Conv2d, NVFP4Linear, attend
+from nvfp4_ddim_optimizer.nn import NVFP4Conv2d, NVFP4Linear, attend, convolve_by_winograd
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
 __all__ = ["MachineSpeed", "measure_speed", "predict_seconds"]
@@ -112,6 +112,7 @@ def _measure() -> MachineSpeed:
     linear = nn.Linear(1280, 1280)
     plain = nn.Conv2d(256, 256, 3, padding=1)
     plain.weight.data = plain.weight.contiguous(memory_format=torch.channels_last)
+    convolve_by_winograd(plain)
     quantised = NVFP4Conv2d.from_float(convolution, ScaleSearch.ABSMAX)
     quantised_linear = NVFP4Linear.from_float(linear, ScaleSearch.ABSMAX)
     x = torch.randn(2, 640, 32, 32).contiguous(memory_format=torch.channels_last)

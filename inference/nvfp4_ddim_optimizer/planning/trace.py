@@ -20,10 +20,11 @@ from torch.utils.flop_counter import flop_registry
 from nvfp4_ddim_optimizer.footprint import Work
 from nvfp4_ddim_optimizer.nn import suits_weight
 
-__all__ = ["trace"]
+__all__ = ["WINOGRAD_BYTES", "trace"]
 
 _CONVOLUTION = torch.ops.aten.convolution
-_WINOGRAD_BYTES = 72 * 2**20  # of the native kernel: a stripe of patches, and a part of the weights
+WINOGRAD_BYTES = 72 * 2**20
+"""What the native kernel takes at most: a stripe of patches, and a part of the weights."""
 
 
 @dataclass
@@ -45,7 +46,7 @@ def trace(
         module: A model on the meta device; its weights count as such, not as temporaries.
         pixels: Of the picture that `run` works on.
         run: Calls the model on inputs on the meta device that it makes itself.
-        winograd: Whether 3 x 3 convolutions are computed from packed weights by the native kernel.
+        winograd: Whether 3 x 3 convolutions are computed by the native kernel.
 
     Returns:
         What was seen, of numbers of four bytes.
@@ -155,7 +156,7 @@ class _Allocations(TorchDispatchMode):  # type: ignore[no-untyped-call]
         x, weight = tensors[:2]
         stride, padding, dilation = (tuple(value) for value in args[3:6])
         if self._winograd and suits_weight(tuple(weight.shape), stride, padding, dilation, args[8]):
-            return 0, min(_WINOGRAD_BYTES, _patch_bytes(x))
+            return 0, min(WINOGRAD_BYTES, _patch_bytes(x))
         if weight.is_contiguous(memory_format=torch.channels_last):
             return 0, 2 * made
         return x.nbytes + sum(t.nbytes for t in out), 2 * made

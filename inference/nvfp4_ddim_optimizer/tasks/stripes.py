@@ -20,8 +20,6 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - torch's own name for it
 
-from nvfp4_ddim_optimizer.nn import weight_like
-
 __all__ = ["STRIPE_BYTES", "can_decode_in_stripes", "decode_in_stripes", "held_bytes_per_pixel"]
 
 STRIPE_BYTES = 16 * 2**20
@@ -128,15 +126,14 @@ def _norm_silu_conv(
 ) -> Tensor:
     """conv(silu(norm(x))), written to a new tensor or added to one that is there."""
     scale, shift = _group_norm_factors(x, norm, stripe_bytes)
-    weight, bias = _weights(conv, x)
     out = _like(x, conv.out_channels, x.shape[2]) if add_to is None else add_to
     height = x.shape[2]
     for begin, end in _stripes(x, out, stripe_bytes):
         above, below = max(begin - 1, 0), min(end + 1, height)
         rows = F.silu(torch.addcmul(shift, x[:, :, above:below], scale), inplace=True)
-        # The picture's own edge is padded after the activation, as the layer does it.
-        rows = _pad_rows(rows, above == begin, below == end)
-        result = F.conv2d(rows, weight, bias, padding=(0, 1))
+        # The layer pads with zeros: right at the picture's edge, and what comes of it elsewhere,
+        # the neighbouring stripes' rows, is cut off.
+        result = conv(rows)[:, :, begin - above : end - above]
         if add_to is None:
             out[:, :, begin:end] = result
         else:
@@ -146,7 +143,6 @@ def _norm_silu_conv(
 
 def _upsample(x: Tensor, conv: nn.Conv2d, stripe_bytes: int) -> Tensor:
     """conv(x enlarged twofold), without the enlarged x."""
-    weight, bias = _weights(conv, x)
     height = 2 * x.shape[2]
     out = _like(x, conv.out_channels, height, 2 * x.shape[3])
     for begin, end in _stripes(out, out, stripe_bytes):
@@ -154,16 +150,15 @@ def _upsample(x: Tensor, conv: nn.Conv2d, stripe_bytes: int) -> Tensor:
         rows = x[:, :, above // 2 : (below + 1) // 2]
         rows = F.interpolate(rows, scale_factor=2.0, mode="nearest")
         first = above // 2 * 2
-        rows = _pad_rows(rows[:, :, above - first : below - first], above == begin, below == end)
-        out[:, :, begin:end] = F.conv2d(rows, weight, bias, padding=(0, 1))
+        rows = rows[:, :, above - first : below - first]
+        out[:, :, begin:end] = conv(rows)[:, :, begin - above : end - above]
     return out
 
 
 def _pointwise(x: Tensor, conv: nn.Conv2d, stripe_bytes: int) -> Tensor:
-    weight, bias = _weights(conv, x)
     out = _like(x, conv.out_channels, x.shape[2])
     for begin, end in _stripes(x, out, stripe_bytes):
-        out[:, :, begin:end] = F.conv2d(x[:, :, begin:end], weight, bias)
+        out[:, :, begin:end] = conv(x[:, :, begin:end])
     return out
 
 
@@ -205,18 +200,9 @@ def _stripes(x: Tensor, out: Tensor, stripe_bytes: int) -> Iterator[tuple[int, i
         yield begin, min(begin + step, height)
 
 
-def _pad_rows(rows: Tensor, top: bool, bottom: bool) -> Tensor:
-    return F.pad(rows, (0, 0, int(top), int(bottom))) if top or bottom else rows
-
-
 def _like(x: Tensor, channels: int, height: int, width: int | None = None) -> Tensor:
     shape = (x.shape[0], channels, height, x.shape[3] if width is None else width)
     return torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
-
-
-def _weights(conv: nn.Conv2d, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    bias = None if conv.bias is None else conv.bias.to(x.dtype)
-    return weight_like(conv.weight, x).contiguous(memory_format=torch.channels_last), bias
 
 
 def _is_plain_resnet(block: Any) -> bool:

@@ -108,7 +108,12 @@ void check_convolve(const std::string& isa, const Nvfp4Convolution& s, bool with
   float* scratch = static_cast<float*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
   nvfp4_convolve(&s, x.data(), weights.codes.data(), weights.scales.data(), &weights.global_scale,
                  with_bias ? bias.data() : nullptr, out.data(), scratch, threads);
+  std::vector<float> dense(s.o * 9 * s.c), again(out.size());
+  for (size_t i = 0; i < dense.size(); ++i) dense[i] = weights.value(i);
+  nvfp4_convolve_dense(&s, x.data(), dense.data(), with_bias ? bias.data() : nullptr, again.data(),
+                       scratch, threads);
   std::free(scratch);
+  expect(again == out, isa + " convolve with dense weights");
   double error = 0, energy = 0;  // of the terms' magnitudes: sums may cancel to nearly nothing
   for (int64_t at = 0; at < s.n * s.h * s.w * s.o; ++at) {
     const int64_t o = at % s.o, px = at / s.o % s.w, py = at / s.o / s.w % s.h;

@@ -63,6 +63,11 @@ NVFP4_API int64_t nvfp4_attend_scratch(const Nvfp4Attention* shape, int32_t thre
 NVFP4_API void nvfp4_attend(const Nvfp4Attention* shape, const float* q, const float* k,
                             const float* v, float* out, float* scratch, int32_t threads);
 
+// The same with weights in float32: weight [o, 3, 3, c].
+NVFP4_API void nvfp4_convolve_dense(const Nvfp4Convolution* shape, const float* x,
+                                    const float* weight, const float* bias, float* out,
+                                    float* scratch, int32_t threads);
+
 // Tables of the search below: a number for each scale, that of E4M3 byte b at NVFP4_SEARCH_BELOW + b.
 enum { NVFP4_SEARCH_ROWS = 176, NVFP4_SEARCH_BELOW = 16 };
 

@@ -9,21 +9,10 @@ namespace {
 
 WinogradShape winograd_shape(const Nvfp4Convolution& of) { return {of.n, of.h, of.w, of.c, of.o}; }
 
-}  // namespace
-
-int64_t nvfp4_convolve_scratch(const Nvfp4Convolution* convolution, int32_t threads) {
-  const WinogradShape shape = winograd_shape(*convolution);
-  const WinogradPlan plan(shape, kernels().columns, threads);
-  return plan.patch_floats(shape) + threads * plan.thread_floats(shape);
-}
-
-void nvfp4_convolve(const Nvfp4Convolution* convolution, const float* x, const uint8_t* codes,
-                    const uint8_t* scales, const float* global_scale, const float* bias, float* out,
-                    float* scratch, int32_t threads) {
+void convolve(const WinogradShape& shape, const float* x, const WinogradWeights& weights,
+              float* out, float* scratch, int32_t threads) {
   const Kernels& table = kernels();
-  const WinogradShape shape = winograd_shape(*convolution);
   const WinogradPlan plan(shape, table.columns, threads);
-  const WinogradWeights weights = {codes, scales, *global_scale, bias};
   const int64_t stride = plan.patch_stride(shape), width = plan.panels * plan.columns;
   const int64_t channel_tasks = parts(shape.o, width);
   float* const patches = scratch;
@@ -48,4 +37,25 @@ void nvfp4_convolve(const Nvfp4Convolution* convolution, const float* x, const u
       table.winograd_task(shape, plan, weights, task);
     }
   }
+}
+
+}  // namespace
+
+int64_t nvfp4_convolve_scratch(const Nvfp4Convolution* convolution, int32_t threads) {
+  const WinogradShape shape = winograd_shape(*convolution);
+  const WinogradPlan plan(shape, kernels().columns, threads);
+  return plan.patch_floats(shape) + threads * plan.thread_floats(shape);
+}
+
+void nvfp4_convolve(const Nvfp4Convolution* convolution, const float* x, const uint8_t* codes,
+                    const uint8_t* scales, const float* global_scale, const float* bias, float* out,
+                    float* scratch, int32_t threads) {
+  const WinogradWeights weights = {nullptr, codes, scales, *global_scale, bias};
+  convolve(winograd_shape(*convolution), x, weights, out, scratch, threads);
+}
+
+void nvfp4_convolve_dense(const Nvfp4Convolution* convolution, const float* x, const float* weight,
+                          const float* bias, float* out, float* scratch, int32_t threads) {
+  const WinogradWeights weights = {weight, nullptr, nullptr, 0, bias};
+  convolve(winograd_shape(*convolution), x, weights, out, scratch, threads);
 }

@@ -69,7 +69,9 @@ struct WinogradPlan {
   NVFP4_SHARED static int64_t padded(int64_t floats) { return parts(floats, 1024) * 1024 + 16; }
 };
 
+// Packed weights, or dense ones.
 struct WinogradWeights {
+  const float* dense;     // [o, 3, 3, c], or null
   const uint8_t* codes;   // [o, 3, 3, c / 2]
   const uint8_t* scales;  // [o, 3, 3, c / 16]
   float global_scale;

@@ -16,8 +16,8 @@ static void winograd_task(const WinogradShape& shape, const WinogradPlan& plan,
   const int64_t weight_stride = plan.weight_stride(shape), product_stride = plan.product_stride();
   float* products = task.scratch + plan.panels * kPositions * weight_stride;
   for (int64_t o = 0; o < panels * kColumns; o += kGroup)
-    winograd_weights(weights, shape, task.channel + o, task.scratch, o, panels * kColumns,
-                     weight_stride);
+    winograd_weights(weights, shape, task.channel + o,
+                     {task.scratch, o, panels * kColumns, weight_stride});
   const int64_t depth_parts = parts(shape.c, kDepth), most = parts(shape.c, depth_parts);
   for (int64_t position = 0; position < kPositions; ++position) {
     const float* a = task.patches + position * plan.patch_stride(shape);

@@ -1,4 +1,4 @@
-// G w G^T of the weights of 16 output channels, straight from their codes.
+// G w G^T of the weights of 16 output channels, straight from their codes, or from float32.
 #pragma once
 
 #include "e2m1.h"
@@ -77,11 +77,33 @@ NVFP4_INLINE float* weight_at(float* panels, int64_t stride, int64_t o, int64_t 
   return panels + o / kColumns * kPositions * stride + c * kColumns + o % kColumns;
 }
 
-// Output channels `channel` to `channel + 15` into the panels, where they are `o` to `o + 15`;
+// Where the weights of 16 output channels go: to channels `o` to `o + 15` of the panels, of which
 // `end` bounds what is written where a panel is narrower than 16.
-static void winograd_weights(const WinogradWeights& weights, const WinogradShape& shape,
-                             int64_t channel, float* panels, int64_t o, int64_t end,
-                             int64_t stride) {
+struct WeightTarget {
+  float* panels;
+  int64_t o, end, stride;
+};
+
+// Output channels from `channel` on, of weights in float32.
+static void transform_dense(const float* dense, const WinogradShape& shape, int64_t channel,
+                            const WeightTarget& to) {
+  const int64_t count = smaller(kGroup, shape.o - channel);
+  float taps[kTaps][kGroup] = {};
+  for (int64_t c = 0; c < shape.c; ++c) {
+    for (int64_t o = 0; o < count; ++o)
+      for (int tap = 0; tap < kTaps; ++tap)
+        taps[tap][o] = dense[((channel + o) * kTaps + tap) * shape.c + c];
+    for (int lane = 0; lane < kGroup && to.o + lane < to.end; lane += kLanes) {
+      Floats values[kTaps];
+      for (int tap = 0; tap < kTaps; ++tap) values[tap] = load<Floats>(taps[tap] + lane);
+      transform_kernel(values, weight_at(to.panels, to.stride, to.o + lane, c), to.stride);
+    }
+  }
+}
+
+// Output channels from `channel` on, of packed weights.
+static void transform_packed(const WinogradWeights& weights, const WinogradShape& shape,
+                             int64_t channel, const WeightTarget& to) {
   const int64_t blocks = shape.c / 16;
   const int64_t count = smaller(kGroup, shape.o - channel);
   Transposed taps[kTaps];
@@ -97,14 +119,23 @@ static void winograd_weights(const WinogradWeights& weights, const WinogradShape
         const Bytes pairs = taps[tap].pairs[c / 2];
         halves[tap] = decode_e2m1(c % 2 ? pairs >> 4 : pairs & 15);
       }
-      for (int lane = 0; lane < kGroup && o + lane < end; lane += kLanes) {
+      for (int lane = 0; lane < kGroup && to.o + lane < to.end; lane += kLanes) {
         Floats values[kTaps];
         for (int tap = 0; tap < kTaps; ++tap)
           values[tap] = widen(halves[tap], lane) * load<Floats>(taps[tap].scales + lane);
-        transform_kernel(values, weight_at(panels, stride, o + lane, 16 * block + c), stride);
+        transform_kernel(values, weight_at(to.panels, to.stride, to.o + lane, 16 * block + c),
+                         to.stride);
       }
     }
   }
+}
+
+static void winograd_weights(const WinogradWeights& weights, const WinogradShape& shape,
+                             int64_t channel, const WeightTarget& to) {
+  if (weights.dense != nullptr)
+    transform_dense(weights.dense, shape, channel, to);
+  else
+    transform_packed(weights, shape, channel, to);
 }
 
 }  // namespace NVFP4_ISA

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from nvfp4_ddim_contracts import ScaleSearch
+from nvfp4_ddim_optimizer.nn import convolve_3x3_dense
 from nvfp4_ddim_optimizer.nn.winograd import convolve_3x3
 from nvfp4_ddim_optimizer.nvfp4 import QuantizedTensor, dequantize, quantize
 
@@ -25,8 +26,9 @@ def convolve(x: Tensor, weight: QuantizedTensor, bias: Tensor | None) -> Tensor:
 
 def relative_error(x: Tensor, weight: QuantizedTensor, bias: Tensor | None) -> float:
     """In units of what the terms' magnitudes add up to: sums may cancel to nearly nothing."""
-    result = convolve(x, weight, bias)
     exact = dequantize(weight).double()
+    result = convolve(x, weight, bias)
+    torch.testing.assert_close(convolve_3x3_dense(x, exact.float(), bias), result)
     offset = torch.zeros(len(exact)).double() if bias is None else bias.double()
     expected = nn.functional.conv2d(x.double(), exact, offset, padding=1)
     most = nn.functional.conv2d(x.double().abs(), exact.abs(), offset.abs(), padding=1)

@@ -1,9 +1,11 @@
 import copy
+from typing import Any
 
+import pytest
 import torch
 from torch import nn
 
-from nvfp4_ddim_optimizer.nn import compute_as_stored, weight_like
+from nvfp4_ddim_optimizer.nn import compute_as_stored, convolve_by_winograd, weight_like
 
 
 def model() -> nn.ModuleDict:
@@ -59,3 +61,44 @@ def test_a_weight_that_fits_is_not_copied() -> None:
     kernel = weight_like(torch.zeros(4, 4, 3, 3, dtype=torch.bfloat16), torch.zeros(1))
     assert kernel.dtype == torch.float32
     assert kernel.is_contiguous(memory_format=torch.channels_last)
+
+
+class TestConvolveByWinograd:
+    """What the kernel computes is tested where the kernel is: tests/unit/.../native."""
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    @torch.no_grad()
+    def test_computes_the_same(self, dtype: torch.dtype) -> None:
+        layer = nn.Conv2d(32, 20, 3, padding=1).to(dtype)
+        x = torch.randn(2, 32, 9, 14)
+        expected = nn.functional.conv2d(x, layer.weight.float(), _float(layer.bias), padding=1)
+        compute_as_stored(nn.Sequential(layer), torch.float32)
+        convolve_by_winograd(nn.Sequential(layer))
+        torch.testing.assert_close(layer(x), expected, rtol=1e-4, atol=1e-4)
+
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"kernel_size": 1},
+            {"kernel_size": 3, "stride": 2, "padding": 1},
+            {"kernel_size": 3, "padding": 1, "groups": 2},
+            {"kernel_size": 3, "padding": 1, "padding_mode": "reflect"},
+            {"kernel_size": 3},
+        ],
+    )
+    def test_leaves_other_convolutions_alone(self, options: dict[str, Any]) -> None:
+        layer = nn.Conv2d(32, 16, **options)
+        convolve_by_winograd(layer)
+        assert type(layer) is nn.Conv2d
+
+    def test_gradients_still_flow(self) -> None:
+        layer = nn.Conv2d(16, 16, 3, padding=1)
+        convolve_by_winograd(layer)
+        x = torch.randn(1, 16, 8, 8, requires_grad=True)
+        layer(x).sum().backward()
+        assert x.grad is not None
+        assert layer.weight.grad is not None
+
+
+def _float(bias: torch.Tensor | None) -> torch.Tensor | None:
+    return None if bias is None else bias.float()
