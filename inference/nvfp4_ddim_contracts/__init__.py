@@ -23,6 +23,7 @@ from .quantization import (
     RateDistortion,
     ScaleSearch,
 )
+from .webhooks import JobEvent, JobEventType, JobRequest
 
 __all__ = [
     "ArtifactFile",
@@ -35,9 +36,12 @@ __all__ = [
     "GenerationResult",
     "ImageFormat",
     "Job",
+    "JobEvent",
+    "JobEventType",
     "JobImage",
     "JobPage",
     "JobProgress",
+    "JobRequest",
     "JobState",
     "LayerEntry",
     "Manifest",

@@ -19,9 +19,9 @@ from lambdas.settings import (
     ListModelsSettings,
     Settings,
 )
+from nvfp4_ddim_contracts import JobRequest
 from nvfp4_ddim_contracts.images import ImagesRequest
 from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
-from nvfp4_ddim_contracts.webhooks import JobRequest
 
 from .grants import allow, allow_key_use, list_objects, read_objects
 from .http_api import Route

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from nvfp4_ddim_contracts import FieldError, JobState
+from nvfp4_ddim_contracts import FieldError, JobRequest, JobState
 from nvfp4_ddim_contracts.images import ImageData, ImagesRequest, ImagesResponse
-from nvfp4_ddim_contracts.webhooks import JobRequest
 
 from .errors import (
     AnswerTooLargeError,

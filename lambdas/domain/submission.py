@@ -4,8 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-from nvfp4_ddim_contracts import JobState
-from nvfp4_ddim_contracts.webhooks import JobRequest
+from nvfp4_ddim_contracts import JobRequest, JobState
 
 from .errors import IdempotencyKeyTakenError, IdempotencyMismatchError, UnknownModelError
 from .ports import Clock, IdFactory, JobStore, ModelCatalogue
@@ -41,9 +40,7 @@ class JobSubmitter:
     ids: IdFactory
     policy: SubmissionPolicy
 
-    def submit(
-        self, owner: str, request: JobRequest, idempotency_key: str | None
-    ) -> Submission:
+    def submit(self, owner: str, request: JobRequest, idempotency_key: str | None) -> Submission:
         """Store a job, or find the one that the same key and request made before.
 
         Args:

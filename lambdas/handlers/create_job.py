@@ -5,7 +5,7 @@ from http import HTTPStatus
 from lambdas import wiring
 from lambdas.observability import count
 from lambdas.settings import CreateJobSettings
-from nvfp4_ddim_contracts.webhooks import JobRequest
+from nvfp4_ddim_contracts import JobRequest
 
 from ._http import RETRY_AFTER_SECONDS, http_handler
 from ._prefer import preferred_wait, wait_budget

@@ -137,9 +137,9 @@ def model_list() -> dict[str, Any]:
 def job_event() -> dict[str, Any]:
     """The body of a webhook call."""
     job = _succeeded().model_copy(update={"webhook_url": "https://example.org/pictures"})
-    return JobEvent(
-        type=JobEventType.SUCCEEDED, timestamp=job.updated_at, data=job
-    ).model_dump(mode="json")
+    return JobEvent(type=JobEventType.SUCCEEDED, timestamp=job.updated_at, data=job).model_dump(
+        mode="json"
+    )
 
 
 def webhook_secret() -> dict[str, Any]:

@@ -39,6 +39,7 @@ def test_the_api_has_these_operations(operations: Operations) -> None:
         ("GET", "/v1/jobs/{job_id}"),
         ("DELETE", "/v1/jobs/{job_id}"),
         ("GET", "/v1/models"),
+        ("GET", "/v1/webhooks/secret"),
         ("POST", "/v1/images/generations"),
     }
 
@@ -142,34 +143,51 @@ def test_each_function_gets_exactly_what_its_settings_read(assembly: Assembly) -
     assert checked >= set(models)
 
 
+def sources(assembly: Assembly, *, streams: bool) -> dict[str, Resource]:
+    """Event source mappings by the handler's name: those of streams, or those of queues."""
+    resources = assembly.api.body["Resources"]
+    found = {}
+    for mapping in assembly.api.of_type("AWS::Lambda::EventSourceMapping").values():
+        properties = mapping["Properties"]
+        if ("StartingPosition" in properties) == streams:
+            function = resources[properties["FunctionName"]["Ref"]]["Properties"]
+            found[function["Handler"].split(".")[-2]] = properties
+    return found
+
+
 def test_queued_jobs_reach_dispatch_and_failures_are_kept(assembly: Assembly) -> None:
-    mappings = assembly.api.of_type("AWS::Lambda::EventSourceMapping").values()
-    (stream,) = (
-        mapping["Properties"] for mapping in mappings if "StartingPosition" in mapping["Properties"]
-    )
-    (filter_,) = stream["FilterCriteria"]["Filters"]
-    assert json.loads(filter_["Pattern"]) == {
-        "dynamodb": {"NewImage": {"state": {"S": ["queued"]}}}
+    streams = sources(assembly, streams=True)
+    patterns = {
+        handler: json.loads(stream["FilterCriteria"]["Filters"][0]["Pattern"])["dynamodb"]
+        for handler, stream in streams.items()
     }
-    assert stream["StartingPosition"] == "TRIM_HORIZON"
-    assert stream["BisectBatchOnFunctionError"] is True
-    assert stream["MaximumRetryAttempts"] > 0
-    assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    assert stream["DestinationConfig"]["OnFailure"]["Destination"]
+    assert patterns == {
+        "dispatch_job": {"NewImage": {"state": {"S": ["queued"]}}},
+        "announce_job": {
+            "NewImage": {
+                "state": {"S": ["succeeded", "failed", "cancelled", "expired"]},
+                "webhook_url": {"S": [{"exists": True}]},
+            }
+        },
+    }
+    for stream in streams.values():
+        assert stream["StartingPosition"] == "TRIM_HORIZON"
+        assert stream["BisectBatchOnFunctionError"] is True
+        assert stream["MaximumRetryAttempts"] > 0
+        assert stream["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert stream["DestinationConfig"]["OnFailure"]["Destination"]
 
 
 def test_notifications_outlive_a_failing_function(assembly: Assembly) -> None:
     resources = assembly.api.body["Resources"]
-    (source,) = (
-        mapping["Properties"]
-        for mapping in assembly.api.of_type("AWS::Lambda::EventSourceMapping").values()
-        if "StartingPosition" not in mapping["Properties"]
-    )
-    assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
-    queue = resources[source["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
-    function = resources[source["FunctionName"]["Ref"]]["Properties"]
-    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
-    assert queue["RedrivePolicy"]["maxReceiveCount"] >= 3
+    queues = sources(assembly, streams=False)
+    assert set(queues) == {"record_result", "deliver_webhook"}
+    for source in queues.values():
+        assert source["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        queue = resources[source["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
+        function = resources[source["FunctionName"]["Ref"]]["Properties"]
+        assert queue["VisibilityTimeout"] >= 6 * function["Timeout"]
+        assert queue["RedrivePolicy"]["maxReceiveCount"] >= 3
     subscriptions = assembly.api.of_type("AWS::SNS::Subscription").values()
     assert len(subscriptions) == 2
     for subscription in subscriptions:
@@ -215,3 +233,15 @@ def test_the_console_is_told_where_the_api_is(assembly: Assembly) -> None:
     text = json.dumps(files["InlineFiles"]["config.json"])
     assert "apiUrl" in text
     assert "execute-api" in text
+
+
+def test_a_slow_receiver_of_webhooks_keeps_nobody_waiting(assembly: Assembly) -> None:
+    source = sources(assembly, streams=False)["deliver_webhook"]
+    assert source["BatchSize"] == 1
+    assert source["ScalingConfig"]["MaximumConcurrency"] >= 10
+    (function,) = (
+        resource["Properties"]
+        for _, _, resource in assembly.all_of("AWS::Lambda::Function")
+        if resource["Properties"]["Handler"].endswith("deliver_webhook.handler")
+    )
+    assert function["Environment"]["Variables"]["PRIVATE_WEBHOOKS"] == "false"

@@ -19,7 +19,7 @@ from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.records import IdempotencyRecord, JobPosition, JobRecord, Transition
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
-from nvfp4_ddim_contracts import GenerationRequest, JobState, Preset
+from nvfp4_ddim_contracts import JobRequest, JobState, Preset
 from nvfp4_ddim_contracts.jobs import is_legal
 from nvfp4_ddim_contracts.models import LiveModel
 
@@ -227,8 +227,8 @@ def world() -> SimpleNamespace:
 
 
 @pytest.fixture
-def heart() -> GenerationRequest:
-    return GenerationRequest(prompt="red heart", preset=Preset.FAST)
+def heart() -> JobRequest:
+    return JobRequest(prompt="red heart", preset=Preset.FAST)
 
 
 @pytest.fixture(scope="session")

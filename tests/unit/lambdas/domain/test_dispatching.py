@@ -4,13 +4,13 @@ from types import SimpleNamespace
 import pytest
 
 from lambdas.domain.records import Transition
-from nvfp4_ddim_contracts import GenerationRequest, JobState
+from nvfp4_ddim_contracts import JobRequest, JobState
 
 OWNER = "a" * 16
 
 
 def test_the_request_lies_there_before_inference_is_asked(
-    world: SimpleNamespace, heart: GenerationRequest
+    world: SimpleNamespace, heart: JobRequest
 ) -> None:
     job = world.submitter.submit(OWNER, heart, None).job
     assert world.dispatcher.dispatch(job.id)
@@ -22,9 +22,7 @@ def test_the_request_lies_there_before_inference_is_asked(
     assert len(world.inference.calls) == 1
 
 
-def test_a_refused_dispatch_can_be_repeated(
-    world: SimpleNamespace, heart: GenerationRequest
-) -> None:
+def test_a_refused_dispatch_can_be_repeated(world: SimpleNamespace, heart: JobRequest) -> None:
     job = world.submitter.submit(OWNER, heart, None).job
     world.inference.error = ConnectionError("endpoint")
     with pytest.raises(ConnectionError):
@@ -34,7 +32,7 @@ def test_a_refused_dispatch_can_be_repeated(
 
 
 def test_a_late_progress_report_does_not_hide_the_next_attempt(
-    world: SimpleNamespace, heart: GenerationRequest
+    world: SimpleNamespace, heart: JobRequest
 ) -> None:
     job = world.submitter.submit(OWNER, heart, None).job
     world.dispatcher.dispatch(job.id)

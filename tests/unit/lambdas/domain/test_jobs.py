@@ -4,13 +4,13 @@ import pytest
 
 from lambdas.domain.errors import InvalidCursorError, JobEndedError, JobNotFoundError
 from lambdas.domain.records import JobRecord, Transition
-from nvfp4_ddim_contracts import GenerationRequest, JobState
+from nvfp4_ddim_contracts import JobRequest, JobState
 
 OWNER, STRANGER = "a" * 16, "b" * 16
 
 
 @pytest.fixture
-def job(world: SimpleNamespace, heart: GenerationRequest) -> JobRecord:
+def job(world: SimpleNamespace, heart: JobRequest) -> JobRecord:
     submitted: JobRecord = world.submitter.submit(OWNER, heart, None).job
     return submitted
 
@@ -86,7 +86,7 @@ def test_cancelling_twice_is_one_cancellation(world: SimpleNamespace, job: JobRe
     assert world.jobs.changes == [(JobState.QUEUED, JobState.CANCELLED)]
 
 
-def test_lists_page_by_cursor(world: SimpleNamespace, heart: GenerationRequest) -> None:
+def test_lists_page_by_cursor(world: SimpleNamespace, heart: JobRequest) -> None:
     made = []
     for _ in range(5):
         world.clock.seconds += 1

@@ -14,7 +14,7 @@ from lambdas.domain.errors import JobEndedError, TransitionRefusedError
 from lambdas.domain.notifications import InferenceNotification
 from lambdas.domain.recording import Outcome
 from lambdas.domain.records import Transition
-from nvfp4_ddim_contracts import GenerationRequest, JobState
+from nvfp4_ddim_contracts import JobRequest, JobState
 from nvfp4_ddim_contracts.jobs import is_legal
 
 OWNER = "a" * 16
@@ -77,7 +77,7 @@ def test_every_history_is_legal_and_loses_no_success(
     new_world: Any, answer: bytes, history: list[tuple[str, Any]]
 ) -> None:
     world = new_world(MAX_ATTEMPTS)
-    job_id = world.submitter.submit(OWNER, GenerationRequest(prompt="x"), None).job.id
+    job_id = world.submitter.submit(OWNER, JobRequest(prompt="x"), None).job.id
     for event in history:
         before = world.jobs.get(job_id)
         outcome = _happen(world, job_id, event, answer)

@@ -8,14 +8,14 @@ from lambdas.domain.failures import classify_failure
 from lambdas.domain.notifications import InferenceNotification, parse_notification
 from lambdas.domain.recording import Outcome
 from lambdas.domain.records import JobRecord, Transition
-from nvfp4_ddim_contracts import GenerationRequest, JobState, Problem, ProblemType
+from nvfp4_ddim_contracts import JobRequest, JobState, Problem, ProblemType
 
 OWNER = "a" * 16
 URI = "s3://results/async/output/answer.out"
 
 
 @pytest.fixture
-def job(world: SimpleNamespace, heart: GenerationRequest, answer: bytes) -> JobRecord:
+def job(world: SimpleNamespace, heart: JobRequest, answer: bytes) -> JobRecord:
     world.objects.items["async/output/answer.out"] = answer
     submitted: JobRecord = world.submitter.submit(OWNER, heart, None).job
     return submitted

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdas.domain.errors import IdempotencyMismatchError, UnknownModelError
-from nvfp4_ddim_contracts import GenerationRequest, JobState, Preset
+from nvfp4_ddim_contracts import JobRequest, JobState, Preset
 
 OWNER = "a" * 16
 
 
-def test_defaults_are_filled_in(world: SimpleNamespace, heart: GenerationRequest) -> None:
+def test_defaults_are_filled_in(world: SimpleNamespace, heart: JobRequest) -> None:
     job = world.submitter.submit(OWNER, heart, None).job
     assert job.state is JobState.QUEUED
     assert (job.request.model, job.request.seed) == ("emoji-64", 4242)
@@ -35,30 +35,26 @@ def test_defaults_are_filled_in(world: SimpleNamespace, heart: GenerationRequest
 def test_steps_come_from_the_request_or_its_preset(
     world: SimpleNamespace, preset: Preset, steps: int | None, expected: int
 ) -> None:
-    request = GenerationRequest(prompt="x", preset=preset, num_inference_steps=steps)
+    request = JobRequest(prompt="x", preset=preset, num_inference_steps=steps)
     assert world.submitter.submit(OWNER, request, None).job.total_steps == expected
 
 
 def test_an_unknown_model_is_refused_and_nothing_is_stored(world: SimpleNamespace) -> None:
     with pytest.raises(UnknownModelError, match="emoji-64"):
-        world.submitter.submit(OWNER, GenerationRequest(prompt="x", model="other"), "key")
+        world.submitter.submit(OWNER, JobRequest(prompt="x", model="other"), "key")
     assert world.jobs.items == {}
     assert world.jobs.keys == {}
 
 
-def test_a_key_is_free_again_after_it_expired(
-    world: SimpleNamespace, heart: GenerationRequest
-) -> None:
+def test_a_key_is_free_again_after_it_expired(world: SimpleNamespace, heart: JobRequest) -> None:
     first = world.submitter.submit(OWNER, heart, "key")
     world.clock.seconds += 86_401
-    second = world.submitter.submit(OWNER, GenerationRequest(prompt="else"), "key")
+    second = world.submitter.submit(OWNER, JobRequest(prompt="else"), "key")
     assert not second.replayed
     assert second.job.id != first.job.id
 
 
-def test_two_threads_with_one_key_make_one_job(
-    world: SimpleNamespace, heart: GenerationRequest
-) -> None:
+def test_two_threads_with_one_key_make_one_job(world: SimpleNamespace, heart: JobRequest) -> None:
     both_looked = threading.Barrier(2)
     look_up = world.jobs.get_idempotency
 
@@ -100,7 +96,7 @@ def test_a_key_stands_for_one_request_for_ever(
     world = new_world()
     meant: dict[tuple[str, str], tuple[str, str]] = {}
     for owner, prompt, key in submissions:
-        request = GenerationRequest(prompt=prompt)
+        request = JobRequest(prompt=prompt)
         before = len(world.jobs.items)
         if key is not None and (owner, key) in meant:
             first_prompt, job_id = meant[owner, key]

@@ -1,14 +1,12 @@
 from types import SimpleNamespace
 
 from lambdas.domain.records import Transition
-from nvfp4_ddim_contracts import GenerationRequest, JobState, ProblemType
+from nvfp4_ddim_contracts import JobRequest, JobState, ProblemType
 
 OWNER = "a" * 16
 
 
-def test_only_overdue_and_silent_jobs_expire(
-    world: SimpleNamespace, heart: GenerationRequest
-) -> None:
+def test_only_overdue_and_silent_jobs_expire(world: SimpleNamespace, heart: JobRequest) -> None:
     silent = world.submitter.submit(OWNER, heart, None).job.id
     busy = world.submitter.submit(OWNER, heart, None).job.id
     done = world.submitter.submit(OWNER, heart, None).job.id
@@ -27,7 +25,7 @@ def test_only_overdue_and_silent_jobs_expire(
 
 
 def test_a_job_that_moves_while_being_swept_stays(
-    world: SimpleNamespace, heart: GenerationRequest
+    world: SimpleNamespace, heart: JobRequest
 ) -> None:
     job = world.submitter.submit(OWNER, heart, None).job
     world.clock.seconds = 1_000

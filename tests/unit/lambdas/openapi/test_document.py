@@ -12,13 +12,13 @@ from openapi_spec_validator import validate
 from pydantic import ValidationError
 
 from lambdas.openapi.document import build_document, render_document
-from nvfp4_ddim_contracts import GenerationRequest
+from nvfp4_ddim_contracts import JobRequest
 
 COMMITTED = Path(__file__).parents[4] / "docs" / "openapi.json"
 METHODS = {"get", "post", "delete"}
 REQUEST_SCHEMA = Draft202012Validator(
     {
-        "$ref": "#/components/schemas/GenerationRequest",
+        "$ref": "#/components/schemas/JobRequest",
         "components": build_document()["components"],
     }
 )
@@ -100,7 +100,7 @@ def test_keys_are_asked_for_in_both_ways(document: dict[str, Any]) -> None:
 )
 def test_schema_and_contract_refuse_the_same(body: dict[str, Any]) -> None:
     try:
-        GenerationRequest.model_validate_json(json.dumps(body))
+        JobRequest.model_validate_json(json.dumps(body))
         accepted = True
     except ValidationError:
         accepted = False
