@@ -45,8 +45,8 @@ class JobSubmitter:
 
         Args:
             owner: The caller.
-            request: What to generate, and whom to tell. An absent model and seed are filled in, so that every
-                attempt at the job makes the same picture.
+            request: What to generate, and whom to tell. An absent model and seed are filled in, so
+                that every attempt at the job makes the same picture.
             idempotency_key: The caller's name for this request, or None.
 
         Returns:

@@ -51,6 +51,8 @@ def webhooks(
             }
             for message in answer.get("Messages", [])
         ]
+        if not records:  # Lambda calls no function for nothing
+            return records, None
         return records, world.load("deliver_webhook")({"Records": records}, context)
 
     seen.announce, seen.deliver = announce, deliver

@@ -55,6 +55,7 @@ def test_every_operation_has_a_name_and_says_how_it_fails(document: dict[str, An
         "createImage",
         "createJob",
         "getJob",
+        "getWebhookSecret",
         "listJobs",
         "listModels",
     ]
