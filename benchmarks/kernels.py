@@ -1,4 +1,4 @@
-"""The native kernels against torch on the layers of Stable Diffusion 1.5 at 512 x 512, with guidance.
+"""The native kernels against torch, layer by layer of Stable Diffusion 1.5 at 512 x 512.
 
     python -m benchmarks.kernels
 
@@ -10,6 +10,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated
 
 import torch
@@ -21,6 +22,7 @@ from benchmarks.claims import Claim, write_claims
 from nvfp4_ddim_contracts import ScaleSearch
 from nvfp4_ddim_optimizer.native import library
 from nvfp4_ddim_optimizer.nn import NVFP4Conv2d, Residency, attend, set_residency
+from nvfp4_ddim_optimizer.nvfp4 import dequantize
 from nvfp4_ddim_optimizer.process import tune_process
 
 __all__ = ["main"]
@@ -88,10 +90,10 @@ def _convolutions(rounds: int) -> _Total:
             nn.Conv2d(channels, outputs, 3, padding=1), ScaleSearch.ABSMAX
         )
         set_residency(packed, Residency.PACKED)
-        weight = packed.dequantize().contiguous(memory_format=torch.channels_last)
+        weight = dequantize(packed.quantized).contiguous(memory_format=torch.channels_last)
         x = torch.randn(_BATCH, channels, side, side).contiguous(memory_format=torch.channels_last)
         ours, theirs = _alternate(
-            rounds, lambda: packed(x), lambda: conv2d(x, weight, packed.bias, padding=1)
+            rounds, partial(packed, x), partial(conv2d, x, weight, packed.bias, padding=1)
         )
         total.add(ours, theirs, 2 * 9 * _BATCH * side**2 * channels * outputs, count)
     return total
@@ -107,7 +109,7 @@ def _attentions(rounds: int) -> _Total:
             for tokens in (queries, keys, keys)
         )
         ours, theirs = _alternate(
-            rounds, lambda: attend(q, k, v), lambda: scaled_dot_product_attention(q, k, v)
+            rounds, partial(attend, q, k, v), partial(scaled_dot_product_attention, q, k, v)
         )
         total.add(ours, theirs, 4 * _BATCH * _HEADS * queries * keys * width, count)
     return total
@@ -125,7 +127,7 @@ def main(
     torch.set_num_threads(threads)
     tokens, features, outputs = _LINEAR
     layer, x = nn.Linear(features, outputs), torch.randn(tokens, features)
-    (linear,) = _alternate(rounds, lambda: layer(x))
+    (linear,) = _alternate(rounds, partial(layer, x))
     kinds = {"convolution": _convolutions(rounds), "attention": _attentions(rounds)}
     what = {
         "convolution": "all 3 x 3 convolutions of a step, from NVFP4 codes",
