@@ -45,6 +45,7 @@ def _needs_node() -> str | None:
 BENCHMARKS = (
     Benchmark(("benchmarks.demo",), _needs_node),
     Benchmark(("benchmarks.retrieval",), _needs_drawings),
+    Benchmark(("benchmarks.kernels",)),
     Benchmark(("benchmarks.operations",)),
     Benchmark(("benchmarks.sensitivity",), _needs_drawings),
     Benchmark(("benchmarks.low_rank",), _needs_drawings),

@@ -3,7 +3,8 @@
 // A task takes a block of queries past the keys, a block at a time, and keeps for each query the
 // largest score so far, the sum of exp(score - largest), and that sum of values; a larger score
 // scales both down. Everything is transposed, with queries along the vectors: softmax then needs no
-// sum across a vector, and neither keys nor values need packing for the products
+// sum across a vector, and neither keys nor values need rearranging for the products; blocks of them
+// are copied only to lie together in the cache:
 //
 //   scores [keys, queries] = K [keys, width] Q^T [width, queries]
 //   out [values, queries] += V^T [values, keys] exp(scores) [keys, queries]
