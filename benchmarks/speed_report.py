@@ -23,7 +23,7 @@ _BALANCED_STEPS = 20
 _GOALS = {BASELINE: ("diffusers_fp32", 1.5), "sdnq": ("sdnq", 2.0), "sdcpp": ("sdcpp", 3.0)}
 _OPENVINO_GOAL, _PICTURE_GOAL = 1.3, 8.0
 _TRIED = {
-    "sdnq": "convolutions and attention have kernels of their own; what is left, the same for both, "
+    "sdnq": "convolutions and attention have kernels of their own; what is left, as slow in both, "
     "are torch's linear layers, which run near the processor's peak (benchmarks.kernels)"
 }
 _OURS_COLOUR, _PEER_COLOUR = "#2a7f62", "#9aa5b1"
