@@ -23,6 +23,7 @@ TABLE = "jobs"
 RESULTS = "results-bucket"
 ARTIFACTS = "artifact-bucket"
 SECRET = "signing-key"
+WEBHOOK_SECRET = "webhook-root"
 ENDPOINT = "endpoint"
 MODEL = "emoji-64"
 OWNER = "0123456789abcdef"
@@ -47,6 +48,7 @@ ENVIRONMENT = {
     "URL_LIFETIME_SECONDS": "600",
     "ENDPOINT_NAME": ENDPOINT,
     "MAX_ATTEMPTS": "2",
+    "WEBHOOK_SECRET_ID": WEBHOOK_SECRET,
     "ALLOWED_ORIGIN": "https://console.example",
 }
 
@@ -136,6 +138,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch, private_pem: str) -> Iterator[SimpleN
             ),
         )
         clients.secrets.create_secret(Name=SECRET, SecretString=private_pem)
+        clients.secrets.create_secret(Name=WEBHOOK_SECRET, SecretString="the stage's own")
         yield clients
 
 

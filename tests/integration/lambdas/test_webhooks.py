@@ -22,9 +22,7 @@ def webhooks(
     url = sqs.create_queue(QueueName="webhooks", Attributes={"VisibilityTimeout": "180"})[
         "QueueUrl"
     ]
-    boto3.client("secretsmanager").create_secret(Name="webhook-root", SecretString="root")
     monkeypatch.setenv("WEBHOOK_QUEUE_URL", url)
-    monkeypatch.setenv("WEBHOOK_SECRET_ID", "webhook-root")
     seen = SimpleNamespace(calls=[], status=200, sqs=sqs, url=url)
 
     def post(_self: Any, url: str, body: bytes, headers: dict[str, str]) -> int:
