@@ -1,10 +1,17 @@
 """The job table."""
 
+import json
+from typing import Any
+
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.nag import accept_finding
 from infra.stages import StageConfig
 from nvfp4_ddim_contracts.table import PARTITION_KEY
 
@@ -15,6 +22,7 @@ __all__ = ["OWNER_INDEX", "STATE_INDEX", "JobTable"]
 
 OWNER_INDEX = "by-owner"
 STATE_INDEX = "by-state"
+_STREAM_RETRIES = 8
 
 
 class JobTable(dynamodb.Table):
@@ -58,6 +66,37 @@ class JobTable(dynamodb.Table):
         allow(grantee, [f"dynamodb:{action}" for action in actions], [resource])
         if self._own_key:
             allow(grantee, _KEY_ACTIONS, [self._own_key.key_arn])
+
+    def feed(
+        self, function: lambda_.Function, new_image: dict[str, Any], dead_letters: sqs.IQueue
+    ) -> None:
+        """Call a function with the changes after which an item looks like this.
+
+        Args:
+            function: Reports which records failed; those come again.
+            new_image: Attributes in Lambda's filter syntax.
+            dead_letters: Gets what failed for good.
+        """
+        pattern = {"dynamodb": {"NewImage": new_image}}
+        function.add_event_source(
+            sources.DynamoEventSource(
+                self,
+                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
+                batch_size=10,
+                bisect_batch_on_error=True,
+                retry_attempts=_STREAM_RETRIES,
+                report_batch_item_failures=True,
+                parallelization_factor=4,
+                on_failure=sources.SqsDlq(dead_letters),
+                filters=[{"pattern": json.dumps(pattern)}],
+            )
+        )
+        accept_finding(
+            function.role or function,
+            "Sending to an encrypted queue takes the families of both actions; the key is ours.",
+            "IAM5[Action::kms:GenerateDataKey*]",
+            "IAM5[Action::kms:ReEncrypt*]",
+        )
 
 
 _KEY_ACTIONS = [

@@ -1,13 +1,11 @@
 """The functions that move jobs along behind the API: dispatch, record, sweep."""
 
-import json
 from collections.abc import Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
@@ -15,7 +13,6 @@ from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
 from infra.lambda_bundle import LambdaBundle
-from infra.nag import accept_finding
 from infra.stages import StageConfig
 from lambdas.settings import DispatchJobSettings, RecordResultSettings, SweepJobsSettings
 from nvfp4_ddim_contracts import JobState
@@ -39,7 +36,6 @@ from .queues import DeadLetterQueue, WorkQueue
 
 __all__ = ["JobWorkers"]
 
-_DISPATCH_RETRIES = 8
 _SWEEP_EVERY = cdk.Duration.minutes(5)
 _RECORD_TIMEOUT = cdk.Duration.minutes(1)
 
@@ -110,26 +106,7 @@ class JobWorkers(Construct):
         read_objects(function, results, f"{ASYNC_INPUT_PREFIX}*")
         allow(function, ["sagemaker:InvokeEndpointAsync"], [endpoint_arn])
         lost = DeadLetterQueue(self, "DispatchDeadLetters", key=self._key)
-        queued = {"dynamodb": {"NewImage": {"state": {"S": [JobState.QUEUED]}}}}
-        function.add_event_source(
-            sources.DynamoEventSource(
-                table,
-                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
-                batch_size=10,
-                bisect_batch_on_error=True,
-                retry_attempts=_DISPATCH_RETRIES,
-                report_batch_item_failures=True,
-                parallelization_factor=4,
-                on_failure=sources.SqsDlq(lost),
-                filters=[{"pattern": json.dumps(queued)}],
-            )
-        )
-        accept_finding(
-            function.role or function,
-            "Sending to an encrypted queue takes the families of both actions; the key is ours.",
-            "IAM5[Action::kms:GenerateDataKey*]",
-            "IAM5[Action::kms:ReEncrypt*]",
-        )
+        table.feed(function, {"state": {"S": [JobState.QUEUED]}}, lost)
         return function, lost
 
     def _record(

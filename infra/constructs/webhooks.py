@@ -1,12 +1,9 @@
 """Webhooks: a queue of their own, so that a dead receiver keeps nobody else waiting."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
@@ -27,7 +24,6 @@ from .signing_key import SigningKey
 
 __all__ = ["WebhookQueue", "Webhooks"]
 
-_ANNOUNCE_RETRIES = 8
 _DELIVERY_TIMEOUT = cdk.Duration.seconds(30)
 _CONCURRENT_DELIVERIES = 20
 
@@ -69,14 +65,6 @@ class WebhookQueue(Construct):
         )
 
 
-@dataclass(frozen=True)
-class _Parts:
-    config: StageConfig
-    bundle: LambdaBundle
-    values: Mapping[str, str]
-    key: kms.IKey
-
-
 class Webhooks(Construct):
     """The functions before and behind the queue.
 
@@ -111,65 +99,43 @@ class Webhooks(Construct):
             key: Encrypts the queues.
         """
         super().__init__(scope, construct_id)
-        parts = _Parts(config, bundle, values, key)
+        self._config, self._bundle, self._values, self._key = config, bundle, values, key
         self.dead_letters = {
-            "announce": self._announce(parts, table, calls),
-            "webhooks": self._deliver(parts, table, calls, signing_key),
+            "announce": self._announce(table, calls),
+            "webhooks": self._deliver(table, calls, signing_key),
         }
 
-    def _announce(self, parts: _Parts, table: JobTable, calls: WebhookQueue) -> DeadLetterQueue:
+    def _announce(self, table: JobTable, calls: WebhookQueue) -> DeadLetterQueue:
         function = PythonFunction(
             self,
             "Announce",
-            config=parts.config,
-            bundle=parts.bundle,
+            config=self._config,
+            bundle=self._bundle,
             handler="announce_job",
             timeout=cdk.Duration.seconds(30),
-            environment=environment_for(AnnounceJobSettings, parts.values),
+            environment=environment_for(AnnounceJobSettings, self._values),
         )
         allow(function, ["sqs:SendMessage"], [calls.queue.queue_arn])
-        allow_key_use(function, parts.key, encrypt=True)
-        lost = DeadLetterQueue(self, "AnnounceDeadLetters", key=parts.key)
+        allow_key_use(function, self._key, encrypt=True)
+        lost = DeadLetterQueue(self, "AnnounceDeadLetters", key=self._key)
         ended = {
-            "dynamodb": {
-                "NewImage": {
-                    "state": {"S": [state for state in JobState if state.is_terminal]},
-                    "webhook_url": {"S": [{"exists": True}]},
-                }
-            }
+            "state": {"S": [state for state in JobState if state.is_terminal]},
+            "webhook_url": {"S": [{"exists": True}]},
         }
-        function.add_event_source(
-            sources.DynamoEventSource(
-                table,
-                starting_position=lambda_.StartingPosition.TRIM_HORIZON,
-                batch_size=10,
-                bisect_batch_on_error=True,
-                retry_attempts=_ANNOUNCE_RETRIES,
-                report_batch_item_failures=True,
-                parallelization_factor=4,
-                on_failure=sources.SqsDlq(lost),
-                filters=[{"pattern": json.dumps(ended)}],
-            )
-        )
-        accept_finding(
-            function.role or function,
-            "Sending to an encrypted queue takes the families of both actions; the key is ours.",
-            "IAM5[Action::kms:GenerateDataKey*]",
-            "IAM5[Action::kms:ReEncrypt*]",
-        )
+        table.feed(function, ended, lost)
         return lost
 
     def _deliver(
-        self, parts: _Parts, table: JobTable, calls: WebhookQueue, signing_key: SigningKey
+        self, table: JobTable, calls: WebhookQueue, signing_key: SigningKey
     ) -> DeadLetterQueue:
         function = PythonFunction(
             self,
             "Deliver",
-            config=parts.config,
-            bundle=parts.bundle,
+            config=self._config,
+            bundle=self._bundle,
             handler="deliver_webhook",
             timeout=_DELIVERY_TIMEOUT,
-            environment=environment_for(DeliverWebhookSettings, parts.values),
+            environment=environment_for(DeliverWebhookSettings, self._values),
         )
         table.allow(function, "GetItem")
         allow(function, ["sqs:ChangeMessageVisibility"], [calls.queue.queue_arn])
