@@ -69,7 +69,7 @@ class _Total:
         return self.error / self.norm
 
 
-def _layers(limit: int) -> dict[str, _Layer]:
+def _layers(limit: int, record: Calibrated) -> dict[str, _Layer]:
     """Some layers of each shape, with what their inputs are like."""
     subject = SUBJECTS["emoji-64"](Sources())
     chosen: dict[str, nn.Module] = {}
@@ -80,8 +80,9 @@ def _layers(limit: int) -> dict[str, _Layer]:
         if planned.keep_reason is None and seen.setdefault(shape, 0) < limit:
             seen[shape] += 1
             chosen[planned.name] = planned.layer
-    steps = get_preset("quality").num_inference_steps
-    statistics = collect_statistics(chosen, lambda: subject.sample(0, _PICTURES, steps, _SEED))
+    statistics = collect_statistics(
+        chosen, lambda: subject.sample(0, _PICTURES, record.steps, _SEED)
+    )
     return {
         name: _Layer(layer.get_parameter("weight").detach(), known, _root(known.second_moment))
         for name, layer in chosen.items()
@@ -144,8 +145,11 @@ def main(
     docs: Annotated[Path | None, typer.Option(help="Where the claims go.")] = None,
 ) -> None:
     """Measure and write docs/benchmarks/low_rank.json."""
+    record = get_preset("quality").quantization
+    if not isinstance(record, Calibrated):
+        raise TypeError("the preset quality is not calibrated any more")
     totals: dict[str, dict[float, _Total]] = {}
-    for layer in track(_layers(layers).values(), description="layers"):
+    for layer in track(_layers(layers, record).values(), description="layers"):
         exact = weight_to_matrix(layer.weight)
         for rate in _RATES:
             for name, (matrix, bits) in _methods(layer, rate).items():
@@ -154,9 +158,6 @@ def main(
                 total.error += float(_outputs(exact - matrix, layer).square().sum())
                 total.norm += float(_outputs(exact, layer).square().sum())
                 total.count += exact.numel()
-    record = get_preset("quality").quantization
-    if not isinstance(record, Calibrated):
-        raise TypeError("the preset quality is not calibrated any more")
     size = totals["none"][record.rate_weight].bits_per_weight
     alone = _error_at(totals["none"], size)
     claims = [
