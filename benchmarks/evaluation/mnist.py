@@ -113,7 +113,7 @@ class DigitModel:
     name = "mnist"
     settings = "trailing timesteps, x_0 clipped to [-0.5, 0.5]"
     batch = 128
-    survey_count = 2_048
+    survey_count = 1_024
     full_count = 2_048
 
     def __init__(self, network: DigitNetwork, betas: Tensor, images: Tensor) -> None:
