@@ -7,6 +7,7 @@ import boto3
 from botocore.config import Config
 
 from .environment import DUMMY_ACCESS_KEY, DUMMY_SECRET_KEY, require_loopback
+from .faults import INTERNAL_USER_AGENT
 from .settings import REGION
 
 __all__ = ["local_client"]
@@ -29,6 +30,7 @@ def local_client(service: str, endpoint_url: str) -> Any:
         endpoint_url=require_loopback(endpoint_url),
         config=Config(
             proxies={},
+            user_agent_extra=INTERNAL_USER_AGENT,
             s3={"addressing_style": "path"},
             retries={"max_attempts": 1},
             read_timeout=900,

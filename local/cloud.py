@@ -23,6 +23,7 @@ from .cloudformation.scaling import scaling_adapters
 from .cloudformation.simple import simple_adapters
 from .environment import require_isolated
 from .events import EventDispatcher
+from .faults import FaultInjector
 from .lambda_runtime import LambdaRuntime, MotoFunctions, PackageStore
 from .moto_server import create_moto_server
 from .sagemaker import SageMakerService
@@ -42,13 +43,14 @@ class LocalCloud:
             CloudStartError: A port is taken.
         """
         self._settings = settings
+        faults = FaultInjector(settings)
         packages = PackageStore(settings.state_directory / "functions")
         self._runtime = LambdaRuntime(settings, packages)
         functions = MotoFunctions(self._runtime)
         functions.install()
-        self.sagemaker = SageMakerService(settings)
+        self.sagemaker = SageMakerService(settings, faults)
         self.sagemaker.install()
-        self._events = EventDispatcher(functions, settings.aws_url)
+        self._events = EventDispatcher(functions, settings.aws_url, faults)
         self._events.install()
         registry = DistributionRegistry()
         self._inbox = ResponseInbox()
@@ -68,7 +70,7 @@ class LocalCloud:
         )
         cdn = create_cdn_app(registry, settings.aws_url)
         self.servers = (
-            create_moto_server(settings),
+            create_moto_server(settings, faults),
             LoopbackServer("api", settings.api_port, front.application()),
             LoopbackServer("cdn", settings.cdn_port, cdn),
         )

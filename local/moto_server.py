@@ -11,6 +11,7 @@ from moto.moto_server.werkzeug_app import (
     create_backend_app,
 )
 
+from .faults import FaultInjector, refuse_calls
 from .settings import LocalSettings
 from .supervisor.http_servers import LoopbackServer
 
@@ -25,11 +26,11 @@ class _QuietMotoHandler(MotoRequestHandler):  # type: ignore[misc]
             super().log_request(code, size)
 
 
-def create_moto_server(settings: LocalSettings) -> LoopbackServer:
+def create_moto_server(settings: LocalSettings, faults: FaultInjector) -> LoopbackServer:
     """The AWS API of the local cloud, not started yet."""
     os.environ["MOTO_PORT"] = str(settings.aws_port)
     _serialise_dynamodb()
-    application = DomainDispatcherApplication(create_backend_app)
+    application = refuse_calls(DomainDispatcherApplication(create_backend_app), faults)
     return LoopbackServer("aws-api", settings.aws_port, application, _QuietMotoHandler)
 
 

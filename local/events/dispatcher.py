@@ -8,6 +8,7 @@ from moto.awslambda.models import LambdaBackend, lambda_backends
 from moto.dynamodb.models import dynamodb_backends
 from moto.sqs.models import sqs_backends
 
+from local.faults import FaultInjector
 from local.lambda_runtime import MotoFunctions
 from local.settings import ACCOUNT_ID, REGION
 
@@ -28,8 +29,9 @@ def _key(configuration: dict[str, Any]) -> str:
 class EventDispatcher:
     """Follows the deployed mappings, and runs the schedules."""
 
-    def __init__(self, functions: MotoFunctions, aws_url: str) -> None:
+    def __init__(self, functions: MotoFunctions, aws_url: str, faults: FaultInjector) -> None:
         self._functions = functions
+        self._faults = faults
         self._aws_url = aws_url
         self._pollers: dict[str, QueuePoller | StreamPoller] = {}
         self._stopping = threading.Event()
@@ -63,6 +65,12 @@ class EventDispatcher:
         for poller in self._pollers.values():
             poller.stop()
 
+    def _invoke(self, function: str, event: dict[str, Any]) -> tuple[Any, bool]:
+        """Call a function, twice where the event is to come twice; the last answer counts."""
+        for _ in range(self._faults.copies() - 1):
+            self._functions.invoke(function, event)
+        return self._functions.invoke(function, event)
+
     def _run(self) -> None:
         while not self._stopping.wait(_RECONCILE_SECONDS):
             self._reconcile()
@@ -81,4 +89,4 @@ class EventDispatcher:
             if key not in self._pollers:
                 mapping = Mapping.from_configuration(configuration)
                 poller = StreamPoller if ":dynamodb:" in mapping.source_arn else QueuePoller
-                self._pollers[key] = poller(mapping, self._functions.invoke, self._aws_url)
+                self._pollers[key] = poller(mapping, self._invoke, self._aws_url)

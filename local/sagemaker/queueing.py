@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from local.clients import local_client
+from local.faults import FaultInjector
 
 from .endpoint import Endpoint
 from .notifications import AsyncInvocation, Outcome, notification
@@ -36,8 +37,9 @@ def invocation_headers(
 class AsyncQueue:
     """Hands accepted invocations to the endpoint's server, a few at a time."""
 
-    def __init__(self, endpoint: Endpoint, aws_url: str) -> None:
+    def __init__(self, endpoint: Endpoint, aws_url: str, faults: FaultInjector) -> None:
         self._endpoint = endpoint
+        self._faults = faults
         self._aws_url = aws_url
         self._waiting: queue.SimpleQueue[AsyncInvocation | None] = queue.SimpleQueue()
         self._stopping = threading.Event()
@@ -136,4 +138,17 @@ class AsyncQueue:
             return
         included = ("ERROR" if failed else "SUCCESS") + "_NOTIFICATION_TOPIC"
         message = notification(spec.name, invocation, outcome, included in spec.include_response_in)
-        local_client("sns", self._aws_url).publish(TopicArn=topic, Message=json.dumps(message))
+        self._publish(topic, json.dumps(message))
+
+    def _publish(self, topic: str, message: str) -> None:
+        sns = local_client("sns", self._aws_url)
+        delay = self._faults.delay_seconds()
+        if delay:
+            # In the background: later notifications overtake this one.
+            late = threading.Timer(
+                delay, sns.publish, kwargs={"TopicArn": topic, "Message": message}
+            )
+            late.daemon = True
+            late.start()
+        else:
+            sns.publish(TopicArn=topic, Message=message)

@@ -13,6 +13,7 @@ from moto.sagemakerruntime.responses import SageMakerRuntimeResponse
 
 from local.clients import local_client
 from local.errors import ProvisioningError
+from local.faults import FaultInjector
 from local.settings import LocalSettings
 
 from .endpoint import Endpoint, EndpointSpec
@@ -32,8 +33,9 @@ _ApiAnswer = tuple[int, dict[str, str], str | bytes]
 class SageMakerService:
     """Starts, updates and stops endpoints, and answers `InvokeEndpoint[Async]`."""
 
-    def __init__(self, settings: LocalSettings) -> None:
+    def __init__(self, settings: LocalSettings, faults: FaultInjector) -> None:
         self._settings = settings
+        self._faults = faults
         self._endpoints: dict[str, tuple[Endpoint, AsyncQueue]] = {}
         self._lock = threading.Lock()
 
@@ -67,7 +69,7 @@ class SageMakerService:
             while port in taken:
                 port += 1
             endpoint = Endpoint(self._settings, spec, port)
-            queue = AsyncQueue(endpoint, self._settings.aws_url)
+            queue = AsyncQueue(endpoint, self._settings.aws_url, self._faults)
             self._endpoints[endpoint_name] = (endpoint, queue)
         endpoint.start()
         return endpoint
