@@ -92,12 +92,17 @@ def _swap(
     parts = subject.components.values()
     everything = sum(p.numel() for module in parts for p in module.parameters())
     return FormatCost(
-        bits_per_weight=bits / count,
-        stored_bits_per_weight=stored_bits / count,
+        bits_per_weight=_ratio(bits, count),
+        stored_bits_per_weight=_ratio(stored_bits, count),
         stored_bytes=(stored_bits + _KEPT_BITS * (everything - count)) / 8,
-        relative_error=error / norm if norm else 0.0,  # zeros stay zeros
+        relative_error=_ratio(error, norm),
         digest=weights_digest(subject.components),
     )
+
+
+def _ratio(part: float, whole: float) -> float:
+    """Nothing of nothing where a policy quantises no layer, or where zeros stay zeros."""
+    return part / whole if whole else 0.0
 
 
 def weights_digest(components: Mapping[str, nn.Module]) -> str:

@@ -7,7 +7,7 @@ from benchmarks.evaluation.noising import relative_error
 from benchmarks.evaluation.swapping import swapped, weights_digest
 from benchmarks.evaluation.weight_formats import FORMATS, FULL_PRECISION, preset_format
 from nvfp4_ddim_contracts import DataFree, Preset, ScaleSearch
-from nvfp4_ddim_optimizer.nn import LayerPolicy, quantize_module
+from nvfp4_ddim_optimizer.nn import KeepRule, LayerPolicy, quantize_module
 from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
 
 from .conftest import TinySubject
@@ -55,6 +55,15 @@ def test_calibration_corrects_biases_too_and_they_come_back(tiny: TinySubject) -
             errors.append(relative_error(exact, tiny.probe()))
         assert torch.equal(tiny.last.bias, own)
     assert errors[1] < errors[0]
+
+
+def test_a_policy_that_quantises_nothing_costs_16_bits_a_parameter(tiny: TinySubject) -> None:
+    nothing = LayerPolicy(rules=(KeepRule(".*", "", "to see nothing change"),))
+    with swapped(tiny, FORMATS["nvfp4-sweep"], nothing) as cost:
+        pass
+    assert cost.relative_error == cost.bits_per_weight == 0
+    parameters = sum(p.numel() for part in tiny.components.values() for p in part.parameters())
+    assert cost.stored_bytes == 2 * parameters
 
 
 def test_counts_kept_parameters_at_16_bits(tiny: TinySubject) -> None:
