@@ -28,6 +28,7 @@ __all__ = [
     "ListModelsSettings",
     "RecordResultSettings",
     "Settings",
+    "StreamJobEventsSettings",
     "SweepJobsSettings",
 ]
 
@@ -110,6 +111,10 @@ class CreateUploadSettings(HttpSettings):
 
 class GetJobSettings(HttpSettings, _Table, _Cdn):
     """`GET /v1/jobs/{job_id}`."""
+
+
+class StreamJobEventsSettings(GetJobSettings):
+    """`GET /v1/jobs/{job_id}/events`."""
 
 
 class ListJobsSettings(GetJobSettings):

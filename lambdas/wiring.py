@@ -20,6 +20,7 @@ from lambdas.adapters.webhook_calls import WebhookCalls
 from lambdas.domain.catalogue import ModelService
 from lambdas.domain.dispatching import JobDispatcher
 from lambdas.domain.images import ImageService
+from lambdas.domain.job_events import JobWatcher
 from lambdas.domain.jobs import JobService
 from lambdas.domain.presenting import JobPresenter
 from lambdas.domain.publishing import FilePublisher
@@ -58,6 +59,7 @@ __all__ = [
     "job_listing",
     "job_reading",
     "job_service",
+    "job_watcher",
     "model_service",
     "recorder",
     "signing_keys",
@@ -125,6 +127,12 @@ def job_listing(settings: ListJobsSettings) -> JobReading:
 def job_service(settings: CancelJobSettings) -> JobService:
     """Service of `cancel_job`."""
     return JobService(_store(settings.table_name), _CLOCK)
+
+
+def job_watcher(settings: GetJobSettings) -> JobWatcher:
+    """Service of `stream_job_events`."""
+    reading = job_reading(settings)
+    return JobWatcher(reading.jobs, reading.presenter, _CLOCK)
 
 
 def model_service(settings: ListModelsSettings) -> ModelService:
