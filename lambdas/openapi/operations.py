@@ -22,6 +22,7 @@ from nvfp4_ddim_contracts.webhooks import (
 )
 
 from . import examples
+from .event_streams import stream_job_events
 from .schemas import reference
 
 __all__ = ["paths", "shared_headers", "webhooks"]
@@ -79,6 +80,10 @@ def paths() -> dict[str, Any]:
             "parameters": [_JOB_ID_PARAMETER],
             "delete": _cancel_job(),
             "get": _get_job(),
+        },
+        "/v1/jobs/{job_id}/events": {
+            "parameters": [_JOB_ID_PARAMETER],
+            "get": stream_job_events(_problem_responses(404)),
         },
         "/v1/models": {"get": _list_models()},
         "/v1/webhooks/secret": {"get": _get_webhook_secret()},

@@ -37,6 +37,7 @@ def test_the_api_has_these_operations(operations: Operations) -> None:
         ("POST", "/v1/jobs"),
         ("GET", "/v1/jobs"),
         ("GET", "/v1/jobs/{job_id}"),
+        ("GET", "/v1/jobs/{job_id}/events"),
         ("DELETE", "/v1/jobs/{job_id}"),
         ("GET", "/v1/models"),
         ("GET", "/v1/webhooks/secret"),
@@ -143,7 +144,8 @@ def test_each_function_gets_exactly_what_its_settings_read(assembly: Assembly) -
         name = "".join(word.title() for word in handler.split("_"))
         fields = models[name].model_fields if name in models else ()
         expected = {field.upper() for field in fields}
-        assert names == expected | {"POWERTOOLS_SERVICE_NAME", "LOG_LEVEL"}, handler
+        own = {"AWS_LAMBDA_EXEC_WRAPPER"} if handler.startswith("stream_") else set()
+        assert names == expected | own | {"POWERTOOLS_SERVICE_NAME", "LOG_LEVEL"}, handler
         checked.add(name)
     assert checked >= set(models)
 
@@ -257,6 +259,31 @@ def test_a_form_may_fill_uploads_and_nothing_else(assembly: Assembly) -> None:
     (statement,) = s3
     assert set(statement["Action"]) == {"s3:AbortMultipartUpload", "s3:PutObject"}
     assert json.dumps(statement["Resource"]).endswith('"/uploads/*"]]}')
+
+
+def test_events_are_streamed_for_as_long_as_their_function_may_run(
+    assembly: Assembly, operations: Operations
+) -> None:
+    streamed = {
+        key: operation["Integration"]
+        for key, operation in operations.items()
+        if operation["Integration"].get("ResponseTransferMode") == "STREAM"
+    }
+    (integration,) = (streamed[key] for key in [("GET", "/v1/jobs/{job_id}/events")])
+    assert len(streamed) == 1
+    uri = integration["Uri"]["Fn::Join"][1]
+    assert uri[-1] == "/response-streaming-invocations"
+    assert "2021-11-15/functions" in "".join(part for part in uri if isinstance(part, str))
+    (function,) = (
+        resource["Properties"]
+        for resource in assembly.api.of_type("AWS::Lambda::Function").values()
+        if "AWS_LAMBDA_EXEC_WRAPPER" in resource["Properties"]["Environment"]["Variables"]
+    )
+    assert function["Handler"] == "lambdas.handlers.stream_job_events.handler"
+    assert integration["TimeoutInMillis"] == function["Timeout"] * 1000
+    wrapper = function["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"]
+    script = HANDLERS.parents[1] / wrapper.removeprefix("/var/task/")
+    assert script.stat().st_mode & 0o111 == 0o111
 
 
 def test_a_slow_receiver_of_webhooks_keeps_nobody_waiting(assembly: Assembly) -> None:
