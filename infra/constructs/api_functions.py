@@ -128,6 +128,7 @@ class ApiFunctions(Construct):
             timeout=_STREAM_TIMEOUT,
             environment=environment_for(settings, self._values),
             streams=True,
+            reserved_concurrency=self._config.max_event_streams,
         )
 
     def _function(self, handler: str, settings: type[Settings] | None) -> PythonFunction:

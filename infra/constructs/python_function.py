@@ -61,6 +61,7 @@ class PythonFunction(lambda_.Function):
         timeout: cdk.Duration,
         memory_mb: int = 512,
         streams: bool = False,
+        reserved_concurrency: int | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Define the function.
@@ -74,6 +75,7 @@ class PythonFunction(lambda_.Function):
             timeout: For one invocation.
             memory_mb: Memory, and with it the share of a CPU.
             streams: Whether `lambdas.runtime` runs it, so that its answer is streamed.
+            reserved_concurrency: How many run at a time, at least and at most; None leaves it open.
             environment: The handler's settings.
         """
         self.streams = streams
@@ -106,6 +108,7 @@ class PythonFunction(lambda_.Function):
             log_group=log_group,
             timeout=timeout,
             memory_size=memory_mb,
+            reserved_concurrent_executions=reserved_concurrency,
             tracing=lambda_.Tracing.ACTIVE,
             environment={
                 "POWERTOOLS_SERVICE_NAME": handler,
