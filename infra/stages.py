@@ -120,6 +120,8 @@ class StageConfig:
         price_class: Which of CloudFront's price classes.
         lambdas_run_on_host: Whether functions run on this machine's Python, not on AWS Lambda's.
         private_webhooks: Whether webhooks may call this machine and private networks.
+        max_event_streams: How many streams of job events may be open at a time; they are taken from
+            the account's concurrency. None sets nothing aside and limits nothing.
         domain: The CDN's own name, if it has one.
         local_urls: Set where the local cloud stands in for AWS.
     """
@@ -137,6 +139,7 @@ class StageConfig:
     price_class: Literal["100", "200", "ALL"] = "100"
     lambdas_run_on_host: bool = False
     private_webhooks: bool = False
+    max_event_streams: int | None = None
     domain: CustomDomain | None = None
     local_urls: LocalUrls | None = None
 
@@ -167,6 +170,8 @@ _PROD = StageConfig(
     encrypt_table_with_own_key=True,
     log_retention_days=90,
     price_class="ALL",
+    # A fifth of an account's default concurrency: listeners must not starve the other functions.
+    max_event_streams=200,
 )
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "CancelJobSettings",
     "CreateImageSettings",
     "CreateJobSettings",
+    "CreateUploadSettings",
     "DeliverWebhookSettings",
     "DispatchJobSettings",
     "GetJobSettings",
@@ -27,6 +28,7 @@ __all__ = [
     "ListModelsSettings",
     "RecordResultSettings",
     "Settings",
+    "StreamJobEventsSettings",
     "SweepJobsSettings",
 ]
 
@@ -101,8 +103,18 @@ class CreateImageSettings(CreateJobSettings):
     results_bucket: NonEmpty
 
 
+class CreateUploadSettings(HttpSettings):
+    """`POST /v1/uploads`."""
+
+    results_bucket: NonEmpty
+
+
 class GetJobSettings(HttpSettings, _Table, _Cdn):
     """`GET /v1/jobs/{job_id}`."""
+
+
+class StreamJobEventsSettings(GetJobSettings):
+    """`GET /v1/jobs/{job_id}/events`."""
 
 
 class ListJobsSettings(GetJobSettings):
@@ -155,6 +167,7 @@ class RecordResultSettings(_Table):
 
     results_bucket: NonEmpty
     max_attempts: int = Field(3, ge=1, le=10)
+    instance_type: NonEmpty = Field(description="What inference runs on, to estimate its cost.")
 
 
 class SweepJobsSettings(_Table):

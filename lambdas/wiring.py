@@ -11,6 +11,7 @@ from lambdas.adapters.s3_archive import S3ZipArchive
 from lambdas.adapters.s3_catalogue import S3Catalogue
 from lambdas.adapters.s3_files import S3Files
 from lambdas.adapters.s3_objects import S3Objects
+from lambdas.adapters.s3_uploads import S3Uploads
 from lambdas.adapters.sagemaker_async import SageMakerAsync
 from lambdas.adapters.secrets import SecretsManagerStore
 from lambdas.adapters.sqs import SqsQueue
@@ -19,6 +20,7 @@ from lambdas.adapters.webhook_calls import WebhookCalls
 from lambdas.domain.catalogue import ModelService
 from lambdas.domain.dispatching import JobDispatcher
 from lambdas.domain.images import ImageService
+from lambdas.domain.job_events import JobWatcher
 from lambdas.domain.jobs import JobService
 from lambdas.domain.presenting import JobPresenter
 from lambdas.domain.publishing import FilePublisher
@@ -26,12 +28,14 @@ from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.signing import SigningKeyService
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
+from lambdas.domain.uploads import UploadIssuer
 from lambdas.domain.webhooks import WebhookAnnouncer, WebhookDeliverer, WebhookSecrets
 from lambdas.settings import (
     AnnounceJobSettings,
     CancelJobSettings,
     CreateImageSettings,
     CreateJobSettings,
+    CreateUploadSettings,
     DeliverWebhookSettings,
     DispatchJobSettings,
     GetJobSettings,
@@ -55,10 +59,12 @@ __all__ = [
     "job_listing",
     "job_reading",
     "job_service",
+    "job_watcher",
     "model_service",
     "recorder",
     "signing_keys",
     "sweeper",
+    "upload_issuer",
     "webhook_secrets",
 ]
 
@@ -123,6 +129,12 @@ def job_service(settings: CancelJobSettings) -> JobService:
     return JobService(_store(settings.table_name), _CLOCK)
 
 
+def job_watcher(settings: GetJobSettings) -> JobWatcher:
+    """Service of `stream_job_events`."""
+    reading = job_reading(settings)
+    return JobWatcher(reading.jobs, reading.presenter, _CLOCK)
+
+
 def model_service(settings: ListModelsSettings) -> ModelService:
     """Service of `list_models`."""
     return ModelService(S3Catalogue(clients.s3(), settings.artifact_bucket, _CLOCK))
@@ -144,6 +156,7 @@ def recorder(settings: RecordResultSettings) -> ResultRecorder:
         results=S3Objects(clients.s3(), settings.results_bucket),
         clock=_CLOCK,
         max_attempts=settings.max_attempts,
+        instance_type=settings.instance_type,
     )
 
 
@@ -179,6 +192,12 @@ def webhook_secrets(
     return WebhookSecrets(
         SecretsManagerStore(clients.secrets_manager()), settings.webhook_secret_id
     )
+
+
+def upload_issuer(settings: CreateUploadSettings) -> UploadIssuer:
+    """Service of `create_upload`."""
+    store = S3Uploads(clients.s3_forms(), settings.results_bucket)
+    return UploadIssuer(store, _CLOCK, RandomIds())
 
 
 def file_publisher(bucket: str, check_time: Callable[[], None]) -> FilePublisher:
