@@ -20,6 +20,7 @@ __all__ = [
     "InferenceCapacity",
     "JobTimes",
     "LocalUrls",
+    "PeopleAccess",
     "StageConfig",
     "stage_config",
 ]
@@ -62,11 +63,27 @@ class InferenceCapacity:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiLimits:
-    """What one API key may use."""
+    """What one API key may use, or all people together."""
 
     requests_per_second: float
     burst: int
     requests_per_month: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleAccess:
+    """People who sign in, beside programs with API keys.
+
+    Attributes:
+        limits: What all of them together may use.
+        self_sign_up: Whether anybody may make an account; else an operator invites.
+        threat_protection: Whether Cognito looks for stolen passwords and unusual sign-ins; that
+            needs its plan Plus, which costs more for each person.
+    """
+
+    limits: ApiLimits
+    self_sign_up: bool = False
+    threat_protection: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +112,12 @@ class CustomDomain:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalUrls:
-    """Where the local cloud answers in place of CloudFront and API Gateway. No slash at the end."""
+    """Where the local cloud answers in place of AWS's own addresses. No slash at the end."""
 
     api: str
+    aws: str
     cdn: str
+    sign_in: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +130,7 @@ class StageConfig:
         model_directory: Its NVFP4 artifact.
         capacity: Machines for inference.
         limits: Use per API key.
+        people: People who sign in.
         times: Deadlines and lifetimes.
         keep_data: Whether buckets, table and keys outlive their stack. Where not, deletion empties
             them first.
@@ -129,6 +149,7 @@ class StageConfig:
     model_directory: Path = BUNDLED_MODELS / "emoji-64"
     capacity: InferenceCapacity
     limits: ApiLimits
+    people: PeopleAccess
     times: JobTimes = field(default_factory=JobTimes)
     keep_data: bool = False
     encrypt_table_with_own_key: bool = False
@@ -148,6 +169,9 @@ _DEV = StageConfig(
         instance_type="ml.c7i.xlarge", image_target=ImageTarget.CPU, max_instances=1
     ),
     limits=ApiLimits(requests_per_second=10, burst=20, requests_per_month=100_000),
+    people=PeopleAccess(
+        limits=ApiLimits(requests_per_second=10, burst=20, requests_per_month=100_000)
+    ),
 )
 
 _PROD = StageConfig(
@@ -162,6 +186,9 @@ _PROD = StageConfig(
         backlog_per_instance=8,
     ),
     limits=ApiLimits(requests_per_second=50, burst=100, requests_per_month=2_000_000),
+    people=PeopleAccess(
+        limits=ApiLimits(requests_per_second=50, burst=100, requests_per_month=2_000_000)
+    ),
     times=JobTimes(results_days=30, lifetime_seconds=30 * 86_400),
     keep_data=True,
     encrypt_table_with_own_key=True,
@@ -171,14 +198,19 @@ _PROD = StageConfig(
 
 
 def _local(port_base: int) -> StageConfig:
+    limits = ApiLimits(requests_per_second=100, burst=200, requests_per_month=10_000_000)
     return replace(
         _DEV,
         name="local",
-        limits=ApiLimits(requests_per_second=100, burst=200, requests_per_month=10_000_000),
+        limits=limits,
+        people=PeopleAccess(limits=limits),
         lambdas_run_on_host=True,
         private_webhooks=True,
         local_urls=LocalUrls(
-            api=f"http://127.0.0.1:{port_base + 1}", cdn=f"http://127.0.0.1:{port_base + 2}"
+            api=f"http://127.0.0.1:{port_base + 1}",
+            aws=f"http://127.0.0.1:{port_base}",
+            cdn=f"http://127.0.0.1:{port_base + 2}",
+            sign_in=f"http://127.0.0.1:{port_base + 9}",
         ),
     )
 

@@ -17,6 +17,7 @@ from .cloudformation import (
 )
 from .cloudformation.api_gateway import api_gateway_adapters
 from .cloudformation.cloudfront import cloudfront_adapters
+from .cloudformation.cognito import cognito_adapters
 from .cloudformation.custom_resources import CustomResource, ResponseInbox
 from .cloudformation.sagemaker import EndpointAdapter
 from .cloudformation.scaling import scaling_adapters
@@ -28,6 +29,7 @@ from .lambda_runtime import LambdaRuntime, MotoFunctions, PackageStore
 from .moto_server import create_moto_server
 from .sagemaker import SageMakerService
 from .settings import LocalSettings
+from .sign_in_front import create_sign_in_app
 from .supervisor import LoopbackServer
 
 __all__ = ["LocalCloud", "run_cloud"]
@@ -63,6 +65,7 @@ class LocalCloud:
                 *simple_adapters(settings.aws_url),
                 *api_gateway_adapters(settings.aws_url),
                 *cloudfront_adapters(settings.aws_url, registry, settings.cdn_host),
+                *cognito_adapters(settings.aws_url),
                 *scaling_adapters(settings.aws_url),
                 EndpointAdapter(settings.aws_url, self.sagemaker),
                 CustomResource(functions.invoke, self._inbox),
@@ -73,6 +76,7 @@ class LocalCloud:
             create_moto_server(settings, faults),
             LoopbackServer("api", settings.api_port, front.application()),
             LoopbackServer("cdn", settings.cdn_port, cdn),
+            LoopbackServer("sign-in", settings.sign_in_port, create_sign_in_app(settings.aws_url)),
         )
 
     def start(self) -> None:

@@ -10,6 +10,7 @@ from constructs import Construct
 from infra.lambda_bundle import LambdaBundle
 from infra.stages import StageConfig
 from lambdas.settings import (
+    AuthorizeSettings,
     CancelJobSettings,
     CreateImageSettings,
     CreateJobSettings,
@@ -41,7 +42,7 @@ class ApiFunctions(Construct):
 
     Attributes:
         routes: All operations.
-        authorizer: Finds the caller's key.
+        authorizer: Names the caller.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class ApiFunctions(Construct):
         list_jobs = self._function("list_jobs", ListJobsSettings)
         list_models = self._function("list_models", ListModelsSettings)
         get_webhook_secret = self._function("get_webhook_secret", GetWebhookSecretSettings)
-        self.authorizer = self._function("authorize", None)
+        self.authorizer = self._function("authorize", AuthorizeSettings)
 
         for function in (create_job, create_image):
             table.allow(function, "GetItem", "PutItem")
@@ -107,7 +108,7 @@ class ApiFunctions(Construct):
             Route("POST", "/v1/images/generations", create_image, ImagesRequest),
         )
 
-    def _function(self, handler: str, settings: type[Settings] | None) -> PythonFunction:
+    def _function(self, handler: str, settings: type[Settings]) -> PythonFunction:
         return PythonFunction(
             self,
             "".join(word.title() for word in handler.split("_")),
@@ -117,5 +118,5 @@ class ApiFunctions(Construct):
             timeout=_TIMEOUT,
             # Half a vCPU more than the least: signing and validation are CPU time.
             memory_mb=1024,
-            environment=environment_for(settings, self._values) if settings else None,
+            environment=environment_for(settings, self._values),
         )

@@ -9,7 +9,10 @@ from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE, ProblemType
 
 __all__ = ["add_gateway_responses"]
 
-_KEY_HINT = "Send your API key in the header x-api-key or as 'Authorization: Bearer <key>'."
+_KEY_HINT = (
+    "Programs send their API key in the header x-api-key or as 'Authorization: Bearer <key>', "
+    "people the access token of their sign-in as 'Authorization: Bearer <token>'."
+)
 _RETRY = "The request was not processed. Try it again."
 
 
@@ -23,7 +26,7 @@ class _Answer:
 
 
 _ANSWERS = (
-    _Answer("UNAUTHORIZED", 401, ProblemType.UNAUTHORIZED, "No API key", _KEY_HINT),
+    _Answer("UNAUTHORIZED", 401, ProblemType.UNAUTHORIZED, "Caller not known", _KEY_HINT),
     _Answer("INVALID_API_KEY", 401, ProblemType.UNAUTHORIZED, "Unknown API key", _KEY_HINT),
     _Answer("ACCESS_DENIED", 403, ProblemType.UNAUTHORIZED, "Access denied", _KEY_HINT),
     _Answer(

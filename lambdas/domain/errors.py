@@ -6,6 +6,8 @@ ServiceError
 │   └── InvalidCursorError       not a cursor that this service gave out
 ├── UnsupportedMediaTypeError    the body is not JSON
 ├── UnauthorizedError            the caller is not known
+├── InvalidTokenError            an access token that this service must not trust
+├── TokenKeysUnavailableError    the keys that sign access tokens can't be had at the moment
 ├── JobNotFoundError             no such job, or another caller's
 ├── JobEndedError                the job ended in another way than the caller asks for
 ├── IdempotencyMismatchError     the key was used before, with another request
@@ -30,6 +32,7 @@ __all__ = [
     "IdempotencyMismatchError",
     "InvalidCursorError",
     "InvalidRequestError",
+    "InvalidTokenError",
     "JobEndedError",
     "JobNotFoundError",
     "JobPendingError",
@@ -37,6 +40,7 @@ __all__ = [
     "ObjectNotFoundError",
     "ResourceError",
     "ServiceError",
+    "TokenKeysUnavailableError",
     "TransitionRefusedError",
     "UnauthorizedError",
     "UnknownModelError",
@@ -85,6 +89,14 @@ class UnauthorizedError(ServiceError):
 
     def __init__(self) -> None:
         super().__init__("Send your API key as x-api-key, or as Authorization: Bearer <key>.")
+
+
+class InvalidTokenError(ServiceError):
+    """An access token that this service must not trust."""
+
+
+class TokenKeysUnavailableError(ServiceError):
+    """The keys that sign access tokens can't be had at the moment."""
 
 
 class JobNotFoundError(ServiceError):

