@@ -16,6 +16,7 @@ __all__ = [
     "DEFAULT_LOCAL_PORT_BASE",
     "ApiLimits",
     "CustomDomain",
+    "Firewall",
     "ImageTarget",
     "InferenceCapacity",
     "JobTimes",
@@ -87,6 +88,17 @@ class PeopleAccess:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Firewall:
+    """AWS WAF before the API; it costs a fixed fee per month and one per request.
+
+    Attributes:
+        requests_per_address: What one IP address may send in five minutes; 10 at least.
+    """
+
+    requests_per_address: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobTimes:
     """How long things live, and how often an attempt is repeated."""
 
@@ -131,6 +143,9 @@ class StageConfig:
         capacity: Machines for inference.
         limits: Use per API key.
         people: People who sign in.
+        firewall: AWS WAF before the API, where there is one.
+        private_network: Whether functions and the endpoint run in a network without a way out; its
+            endpoints have a price per hour.
         times: Deadlines and lifetimes.
         keep_data: Whether buckets, table and keys outlive their stack. Where not, deletion empties
             them first.
@@ -150,6 +165,8 @@ class StageConfig:
     capacity: InferenceCapacity
     limits: ApiLimits
     people: PeopleAccess
+    firewall: Firewall | None = None
+    private_network: bool = False
     times: JobTimes = field(default_factory=JobTimes)
     keep_data: bool = False
     encrypt_table_with_own_key: bool = False
@@ -189,6 +206,8 @@ _PROD = StageConfig(
     people=PeopleAccess(
         limits=ApiLimits(requests_per_second=50, burst=100, requests_per_month=2_000_000)
     ),
+    # An office behind one address polls each of its jobs about once a second.
+    firewall=Firewall(requests_per_address=6_000),
     times=JobTimes(results_days=30, lifetime_seconds=30 * 86_400),
     keep_data=True,
     encrypt_table_with_own_key=True,
@@ -204,6 +223,8 @@ def _local(port_base: int) -> StageConfig:
         name="local",
         limits=limits,
         people=PeopleAccess(limits=limits),
+        # The rules are deployed and enforced; tests all come from one address.
+        firewall=Firewall(requests_per_address=100_000),
         lambdas_run_on_host=True,
         private_webhooks=True,
         local_urls=LocalUrls(

@@ -22,6 +22,7 @@ from .cloudformation.custom_resources import CustomResource, ResponseInbox
 from .cloudformation.sagemaker import EndpointAdapter
 from .cloudformation.scaling import scaling_adapters
 from .cloudformation.simple import simple_adapters
+from .cloudformation.wafv2 import waf_adapters
 from .environment import require_isolated
 from .events import EventDispatcher
 from .faults import FaultInjector
@@ -67,6 +68,7 @@ class LocalCloud:
                 *cloudfront_adapters(settings.aws_url, registry, settings.cdn_host),
                 *cognito_adapters(settings.aws_url),
                 *scaling_adapters(settings.aws_url),
+                *waf_adapters(settings.aws_url),
                 EndpointAdapter(settings.aws_url, self.sagemaker),
                 CustomResource(functions.invoke, self._inbox),
             ]

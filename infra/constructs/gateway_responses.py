@@ -23,6 +23,7 @@ class _Answer:
     kind: ProblemType
     title: str
     detail: str
+    retry_after_seconds: int | None = None
 
 
 _ANSWERS = (
@@ -67,6 +68,15 @@ _ANSWERS = (
         "A request may have 10 MB at most.",
     ),
     _Answer(
+        "WAF_FILTERED",
+        403,
+        ProblemType.UNAUTHORIZED,
+        "Refused by the firewall",
+        "The request is larger than 64 KiB, or looks like an attack, or too many came from this "
+        "address in the last five minutes.",
+        retry_after_seconds=300,
+    ),
+    _Answer(
         "UNSUPPORTED_MEDIA_TYPE",
         415,
         ProblemType.UNSUPPORTED_MEDIA_TYPE,
@@ -79,13 +89,16 @@ _ANSWERS = (
         ProblemType.OVERLOADED,
         "Too many requests",
         "Wait a second, then try again, ever more slowly.",
+        retry_after_seconds=1,
     ),
     _Answer(
         "QUOTA_EXCEEDED",
         429,
         ProblemType.OVERLOADED,
         "Quota used up",
-        "This API key has used its requests of the month. Ask the operator for more.",
+        "The requests of the month are used up. Ask the operator for more.",
+        # A month's end is nothing that API Gateway could name; who polls should do so rarely.
+        retry_after_seconds=3_600,
     ),
     _Answer("INTEGRATION_TIMEOUT", 504, ProblemType.TIMED_OUT, "The service took too long", _RETRY),
     _Answer("INTEGRATION_FAILURE", 502, ProblemType.INTERNAL, "The service failed", _RETRY),
@@ -117,11 +130,13 @@ def add_gateway_responses(
     }
     for answer in _ANSWERS:
         challenge = {"WWW-Authenticate": "'Bearer'"} if answer.status == 401 else {}
+        later = answer.retry_after_seconds
+        retry = {"Retry-After": f"'{later}'"} if later else {}
         api.add_gateway_response(
             f"Response{answer.response.title().replace('_', '')}",
             type=apigateway.ResponseType.of(answer.response),
             status_code=str(answer.status),
-            response_headers={**cors, **challenge},
+            response_headers={**cors, **challenge, **retry},
             # The key is only which template to take: the header above says what the body is.
             templates={"application/json": _body(answer)},
         )

@@ -14,6 +14,7 @@ from infra.nag import accept_finding, spelled
 from infra.request_schema import shape_schema
 from infra.stages import ApiLimits, StageConfig
 
+from .firewall import ApiFirewall
 from .gateway_responses import add_gateway_responses
 from .python_function import PythonFunction, log_retention
 
@@ -161,11 +162,20 @@ class HttpApi(Construct):
             f"IAM4[Policy::arn:{partition}:iam::aws:policy/service-role/"
             "AmazonAPIGatewayPushToCloudWatchLogs]",
         )
-        accept_finding(
-            api.deployment_stage,
-            "A web ACL has a fixed monthly fee; throttling and quotas per key bound the use.",
-            "APIG3",
-        )
+        if config.firewall:
+            ApiFirewall(
+                self,
+                "Firewall",
+                config=config,
+                firewall=config.firewall,
+                stage=api.deployment_stage,
+            )
+        else:
+            accept_finding(
+                api.deployment_stage,
+                "A web ACL has a fixed monthly fee; throttling and quotas per key bound the use.",
+                "APIG3",
+            )
         return api
 
     def _add(self, route: Route, validator: apigateway.RequestValidator) -> None:

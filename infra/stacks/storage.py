@@ -7,6 +7,7 @@ from infra.constructs.buckets import ArtifactBucket, ConsoleBucket, LogBucket, R
 from infra.constructs.cdn import Cdn
 from infra.constructs.job_table import JobTable
 from infra.constructs.people import ConsoleClient, People
+from infra.constructs.private_network import PrivateNetwork
 from infra.constructs.published_files import FilePublisher
 from infra.constructs.removal import EmptiedOnDelete
 from infra.constructs.signing_key import SigningKey
@@ -30,6 +31,7 @@ class StorageStack(cdk.Stack):
         people: Who may sign in.
         console_client: The console, where people sign in.
         cdn: Serves console, results and artifacts.
+        network: What functions and the endpoint run in, where the stage asks for it.
     """
 
     def __init__(
@@ -72,6 +74,9 @@ class StorageStack(cdk.Stack):
         )
         self.console_client = ConsoleClient(
             self, "ConsoleClient", people=self.people, console_url=f"{self.cdn.base_url}/"
+        )
+        self.network = (
+            PrivateNetwork(self, "Network", config=config) if config.private_network else None
         )
         if not config.keep_data:
             publisher = FilePublisher(self, "Emptier", config=config, bundle=bundle)

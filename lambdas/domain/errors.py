@@ -5,6 +5,7 @@ ServiceError
 │   ├── UnknownModelError        no artifact is being served under that name
 │   └── InvalidCursorError       not a cursor that this service gave out
 ├── UnsupportedMediaTypeError    the body is not JSON
+├── RequestTooLargeError         the body has more bytes than any request needs
 ├── UnauthorizedError            the caller is not known
 ├── InvalidTokenError            an access token that this service must not trust
 ├── TokenKeysUnavailableError    the keys that sign access tokens can't be had at the moment
@@ -38,6 +39,7 @@ __all__ = [
     "JobPendingError",
     "NotificationError",
     "ObjectNotFoundError",
+    "RequestTooLargeError",
     "ResourceError",
     "ServiceError",
     "TokenKeysUnavailableError",
@@ -84,11 +86,21 @@ class UnsupportedMediaTypeError(ServiceError):
         super().__init__(f"Send the body as application/json, not as {media_type}.")
 
 
+class RequestTooLargeError(ServiceError):
+    """The body has more bytes than any request needs."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"The body has {size:,} bytes; {limit:,} are allowed.")
+
+
 class UnauthorizedError(ServiceError):
     """The caller is not known."""
 
     def __init__(self) -> None:
-        super().__init__("Send your API key as x-api-key, or as Authorization: Bearer <key>.")
+        super().__init__(
+            "Send your API key as x-api-key, or the key or your sign-in's access token as "
+            "Authorization: Bearer <it>."
+        )
 
 
 class InvalidTokenError(ServiceError):

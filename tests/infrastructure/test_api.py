@@ -100,7 +100,21 @@ def test_what_api_gateway_answers_itself_is_a_problem_with_cors(assembly: Assemb
         assert "gatewayresponse.header.Access-Control-Allow-Origin" in parameters
         if problem.status == 401:
             assert parameters["gatewayresponse.header.WWW-Authenticate"] == "'Bearer'"
-    assert {"DEFAULT_4XX", "DEFAULT_5XX", "INVALID_API_KEY", "UNAUTHORIZED"} <= seen
+        if problem.status == 429:
+            seconds = parameters["gatewayresponse.header.Retry-After"].strip("'")
+            assert int(seconds) >= 1
+            assert (
+                "Retry-After" in parameters["gatewayresponse.header.Access-Control-Expose-Headers"]
+            )
+    assert {
+        "DEFAULT_4XX",
+        "DEFAULT_5XX",
+        "INVALID_API_KEY",
+        "QUOTA_EXCEEDED",
+        "THROTTLED",
+        "UNAUTHORIZED",
+        "WAF_FILTERED",
+    } <= seen
 
 
 def test_access_is_logged_without_keys_or_bodies(assembly: Assembly) -> None:

@@ -61,3 +61,9 @@ def test_the_console_may_fetch_tokens_and_is_told_where(assembly: Assembly) -> N
     assert "amazoncognito.com" in files
     policies = json.dumps(assembly.storage.of_type("AWS::CloudFront::ResponseHeadersPolicy"))
     assert ".amazoncognito.com; base-uri" in policies
+
+
+def test_production_keeps_its_people(guarded: Assembly) -> None:
+    (pool,) = guarded.storage.of_type("AWS::Cognito::UserPool").values()
+    assert pool["Properties"]["DeletionProtection"] == "ACTIVE"
+    assert pool["DeletionPolicy"] == "Retain"
