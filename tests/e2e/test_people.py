@@ -136,7 +136,7 @@ def _bad_tokens(person: Person) -> dict[str, str]:
     """
     from moto.utilities.utils import load_resource
 
-    key = RSAKey.import_key(load_resource("moto.cognitoidp", "resources/jwks-private.json"))
+    key = RSAKey.import_key(load_resource("cognitoidp/resources/jwks-private.json"))
     header, claims, signature = _parts(person.access_token)
     stranger = RSAKey.generate_key(2048)
 
