@@ -34,6 +34,8 @@ __all__ = ["Answers", "check_in_ministack", "find_ministack", "without"]
 # What ministack 1.5.33 does not provide; everything else of the templates is deployed.
 NOT_PROVIDED = (
     "AWS::ApplicationAutoScaling::",
+    "AWS::CloudFront::KeyGroup",
+    "AWS::CloudFront::PublicKey",
     "AWS::SageMaker::",
     "AWS::WAFv2::WebACLAssociation",
 )
