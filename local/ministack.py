@@ -37,6 +37,7 @@ NOT_PROVIDED = (
     "AWS::CloudFront::KeyGroup",
     "AWS::CloudFront::PublicKey",
     "AWS::SageMaker::",
+    "AWS::WAFv2::LoggingConfiguration",
     "AWS::WAFv2::WebACLAssociation",
 )
 _START_SECONDS = 60.0

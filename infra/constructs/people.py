@@ -83,7 +83,7 @@ class People(Construct):
         )
         region = cdk.Stack.of(self).region
         local = config.local_urls
-        self.issuer = self.pool.user_pool_provider_url
+        self.issuer = f"https://{self.pool.user_pool_provider_name}"
         self.keys_url = (
             f"{f'{local.aws}/{self.pool.user_pool_id}' if local else self.issuer}"
             "/.well-known/jwks.json"

@@ -52,7 +52,7 @@ def test_what_counts_peoples_calls_is_a_key_and_a_plan_of_their_own(assembly: As
     )
     assert authorizer["PEOPLE_USAGE_KEY"] == keys[people]["Properties"]["Value"]
     assert "/.well-known/jwks.json" in json.dumps(authorizer["TOKEN_KEYS_URL"])
-    assert "ProviderURL" in json.dumps(authorizer["TOKEN_ISSUER"])
+    assert "ProviderName" in json.dumps(authorizer["TOKEN_ISSUER"])
 
 
 def test_the_console_may_fetch_tokens_and_is_told_where(assembly: Assembly) -> None:
