@@ -71,6 +71,9 @@ def add_service(
         bundle=bundle,
         env=env,
     )
+    if storage.network:
+        storage.network.enclose_functions(api)
+        storage.network.enclose_model(inference.endpoint.model, inference.endpoint.role)
     cdk.Tags.of(app).add("service", "nvfp4-ddim")
     cdk.Tags.of(app).add("stage", config.name)
     if config.local_urls is None:

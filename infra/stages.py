@@ -16,10 +16,12 @@ __all__ = [
     "DEFAULT_LOCAL_PORT_BASE",
     "ApiLimits",
     "CustomDomain",
+    "Firewall",
     "ImageTarget",
     "InferenceCapacity",
     "JobTimes",
     "LocalUrls",
+    "PeopleAccess",
     "StageConfig",
     "stage_config",
 ]
@@ -62,11 +64,38 @@ class InferenceCapacity:
 
 @dataclass(frozen=True, kw_only=True)
 class ApiLimits:
-    """What one API key may use."""
+    """What one API key may use, or all people together."""
 
     requests_per_second: float
     burst: int
     requests_per_month: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class PeopleAccess:
+    """People who sign in, beside programs with API keys.
+
+    Attributes:
+        limits: What all of them together may use.
+        self_sign_up: Whether anybody may make an account; else an operator invites.
+        threat_protection: Whether Cognito looks for stolen passwords and unusual sign-ins; that
+            needs its plan Plus, which costs more for each person.
+    """
+
+    limits: ApiLimits
+    self_sign_up: bool = False
+    threat_protection: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Firewall:
+    """AWS WAF before the API; it costs a fixed fee per month and one per request.
+
+    Attributes:
+        requests_per_address: What one IP address may send in five minutes; 10 at least.
+    """
+
+    requests_per_address: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,10 +124,12 @@ class CustomDomain:
 
 @dataclass(frozen=True, kw_only=True)
 class LocalUrls:
-    """Where the local cloud answers in place of CloudFront and API Gateway. No slash at the end."""
+    """Where the local cloud answers in place of AWS's own addresses. No slash at the end."""
 
     api: str
+    aws: str
     cdn: str
+    sign_in: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +142,10 @@ class StageConfig:
         model_directory: Its NVFP4 artifact.
         capacity: Machines for inference.
         limits: Use per API key.
+        people: People who sign in.
+        firewall: AWS WAF before the API, where there is one.
+        private_network: Whether functions and the endpoint run in a network without a way out; its
+            endpoints have a price per hour.
         times: Deadlines and lifetimes.
         keep_data: Whether buckets, table and keys outlive their stack. Where not, deletion empties
             them first.
@@ -131,6 +166,9 @@ class StageConfig:
     model_directory: Path = BUNDLED_MODELS / "emoji-64"
     capacity: InferenceCapacity
     limits: ApiLimits
+    people: PeopleAccess
+    firewall: Firewall | None = None
+    private_network: bool = False
     times: JobTimes = field(default_factory=JobTimes)
     keep_data: bool = False
     encrypt_table_with_own_key: bool = False
@@ -151,6 +189,9 @@ _DEV = StageConfig(
         instance_type="ml.c7i.xlarge", image_target=ImageTarget.CPU, max_instances=1
     ),
     limits=ApiLimits(requests_per_second=10, burst=20, requests_per_month=100_000),
+    people=PeopleAccess(
+        limits=ApiLimits(requests_per_second=10, burst=20, requests_per_month=100_000)
+    ),
 )
 
 _PROD = StageConfig(
@@ -165,6 +206,11 @@ _PROD = StageConfig(
         backlog_per_instance=8,
     ),
     limits=ApiLimits(requests_per_second=50, burst=100, requests_per_month=2_000_000),
+    people=PeopleAccess(
+        limits=ApiLimits(requests_per_second=50, burst=100, requests_per_month=2_000_000)
+    ),
+    # An office behind one address polls each of its jobs about once a second.
+    firewall=Firewall(requests_per_address=6_000),
     times=JobTimes(results_days=30, lifetime_seconds=30 * 86_400),
     keep_data=True,
     encrypt_table_with_own_key=True,
@@ -176,14 +222,21 @@ _PROD = StageConfig(
 
 
 def _local(port_base: int) -> StageConfig:
+    limits = ApiLimits(requests_per_second=100, burst=200, requests_per_month=10_000_000)
     return replace(
         _DEV,
         name="local",
-        limits=ApiLimits(requests_per_second=100, burst=200, requests_per_month=10_000_000),
+        limits=limits,
+        people=PeopleAccess(limits=limits),
+        # The rules are deployed and enforced; tests all come from one address.
+        firewall=Firewall(requests_per_address=100_000),
         lambdas_run_on_host=True,
         private_webhooks=True,
         local_urls=LocalUrls(
-            api=f"http://127.0.0.1:{port_base + 1}", cdn=f"http://127.0.0.1:{port_base + 2}"
+            api=f"http://127.0.0.1:{port_base + 1}",
+            aws=f"http://127.0.0.1:{port_base}",
+            cdn=f"http://127.0.0.1:{port_base + 2}",
+            sign_in=f"http://127.0.0.1:{port_base + 9}",
         ),
     )
 

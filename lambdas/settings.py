@@ -2,8 +2,8 @@
 
 A field `table_name` is the environment variable `TABLE_NAME`. A function's model lists exactly
 what the function needs, so that `infra/` gives it no more. `POWERTOOLS_SERVICE_NAME` and
-`LOG_LEVEL` are read by the logger itself; the functions `authorize`, `publish_files` and
-`signing_key` need nothing else.
+`LOG_LEVEL` are read by the logger itself; the functions `publish_files` and `signing_key` need
+nothing else.
 """
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from nvfp4_ddim_contracts.generation import ModelName
 
 __all__ = [
     "AnnounceJobSettings",
+    "AuthorizeSettings",
     "CancelJobSettings",
     "CreateImageSettings",
     "CreateJobSettings",
@@ -61,8 +62,17 @@ class Settings(BaseModel):
 class HttpSettings(Settings):
     """What every function behind API Gateway reads."""
 
-    # Callers authenticate by a key in a header, never by a cookie, so that any origin is safe.
+    # Callers authenticate by a header, never by a cookie, so that any origin is safe.
     allowed_origin: str = Field("*", description="Value of Access-Control-Allow-Origin.")
+
+
+class AuthorizeSettings(Settings):
+    """API Gateway's authorizer."""
+
+    token_issuer: NonEmpty = Field(description="The `iss` of the user pool's tokens.")
+    token_client_id: NonEmpty = Field(description="The pool's client whose tokens count.")
+    token_keys_url: NonEmpty = Field(description="Where the pool's JSON Web Key Set lies.")
+    people_usage_key: NonEmpty = Field(description="API key that people's calls are counted on.")
 
 
 class _Table(Settings):

@@ -17,6 +17,7 @@ from lambdas.adapters.secrets import SecretsManagerStore
 from lambdas.adapters.sqs import SqsQueue
 from lambdas.adapters.system import RandomIds, SystemClock
 from lambdas.adapters.webhook_calls import WebhookCalls
+from lambdas.domain.callers import CallerService
 from lambdas.domain.catalogue import ModelService
 from lambdas.domain.dispatching import JobDispatcher
 from lambdas.domain.images import ImageService
@@ -32,6 +33,7 @@ from lambdas.domain.uploads import UploadIssuer
 from lambdas.domain.webhooks import WebhookAnnouncer, WebhookDeliverer, WebhookSecrets
 from lambdas.settings import (
     AnnounceJobSettings,
+    AuthorizeSettings,
     CancelJobSettings,
     CreateImageSettings,
     CreateJobSettings,
@@ -51,6 +53,7 @@ __all__ = [
     "JobReading",
     "announcer",
     "archive",
+    "caller_service",
     "deliverer",
     "dispatcher",
     "file_publisher",
@@ -84,6 +87,19 @@ class JobCreation(JobReading):
     """What `create_job` needs."""
 
     submitter: JobSubmitter
+
+
+def caller_service(settings: AuthorizeSettings) -> CallerService:
+    """Service of `authorize`."""
+    # The token library is on no other function's path.
+    from lambdas.adapters.cognito_tokens import CognitoTokens
+    from lambdas.adapters.json_web_keys import JsonWebKeys, fetch_over_http
+
+    keys = JsonWebKeys(fetch_over_http(settings.token_keys_url), _CLOCK)
+    return CallerService(
+        tokens=CognitoTokens(settings.token_issuer, settings.token_client_id, keys),
+        people_key=settings.people_usage_key,
+    )
 
 
 def job_creation(settings: CreateJobSettings) -> JobCreation:

@@ -17,10 +17,12 @@ from .cloudformation import (
 )
 from .cloudformation.api_gateway import api_gateway_adapters
 from .cloudformation.cloudfront import cloudfront_adapters
+from .cloudformation.cognito import cognito_adapters
 from .cloudformation.custom_resources import CustomResource, ResponseInbox
 from .cloudformation.sagemaker import EndpointAdapter
 from .cloudformation.scaling import scaling_adapters
 from .cloudformation.simple import simple_adapters
+from .cloudformation.wafv2 import waf_adapters
 from .environment import require_isolated
 from .events import EventDispatcher
 from .faults import FaultInjector
@@ -28,6 +30,7 @@ from .lambda_runtime import LambdaRuntime, MotoFunctions, PackageStore
 from .moto_server import create_moto_server
 from .sagemaker import SageMakerService
 from .settings import LocalSettings
+from .sign_in_front import create_sign_in_app
 from .supervisor import LoopbackServer
 
 __all__ = ["LocalCloud", "run_cloud"]
@@ -63,7 +66,9 @@ class LocalCloud:
                 *simple_adapters(settings.aws_url),
                 *api_gateway_adapters(settings.aws_url),
                 *cloudfront_adapters(settings.aws_url, registry, settings.cdn_host),
+                *cognito_adapters(settings.aws_url),
                 *scaling_adapters(settings.aws_url),
+                *waf_adapters(settings.aws_url),
                 EndpointAdapter(settings.aws_url, self.sagemaker),
                 CustomResource(functions.invoke, self._inbox),
             ]
@@ -73,6 +78,7 @@ class LocalCloud:
             create_moto_server(settings, faults),
             LoopbackServer("api", settings.api_port, front.application()),
             LoopbackServer("cdn", settings.cdn_port, cdn),
+            LoopbackServer("sign-in", settings.sign_in_port, create_sign_in_app(settings.aws_url)),
         )
 
     def start(self) -> None:

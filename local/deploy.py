@@ -32,6 +32,8 @@ class Deployment:
     cdn_url: str
     api_key: str = field(repr=False)
     job_table: str
+    user_pool_id: str
+    client_id: str
     seconds: dict[str, float]
 
 
@@ -140,5 +142,7 @@ def _deployment(settings: LocalSettings, seconds: dict[str, float]) -> Deploymen
         cdn_url=outputs["CdnUrl"],
         api_key=key,
         job_table=outputs["JobTableName"],
+        user_pool_id=outputs["UserPoolId"],
+        client_id=outputs["SignInClientId"],
         seconds=seconds,
     )

@@ -60,6 +60,11 @@ class LocalSettings(BaseModel):
         return self.port_base + 3
 
     @property
+    def sign_in_port(self) -> int:
+        """The sign-in pages of the deployed user pool."""
+        return self.port_base + 9
+
+    @property
     def aws_url(self) -> str:
         """Endpoint of the AWS API."""
         return f"http://{LOOPBACK}:{self.aws_port}"

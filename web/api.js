@@ -32,15 +32,15 @@ export class ApiError extends Error {
 
 export class ApiClient {
   #baseUrl;
-  #readKey;
+  #readCredentials;
 
   /**
    * @param {string} baseUrl
-   * @param {() => string | null} readKey
+   * @param {() => Promise<Record<string, string>>} readCredentials Headers that say who calls.
    */
-  constructor(baseUrl, readKey) {
+  constructor(baseUrl, readCredentials) {
     this.#baseUrl = baseUrl;
-    this.#readKey = readKey;
+    this.#readCredentials = readCredentials;
   }
 
   listModels() {
@@ -68,10 +68,11 @@ export class ApiClient {
 
   /** @throws {ConnectionError | ApiError} */
   async #send(method, path, { headers = {}, body = undefined } = {}) {
+    const credentials = await this.#credentials();
     const response = await this.#fetch(path, {
       method,
       body,
-      headers: { accept: "application/json", "x-api-key": this.#readKey() ?? "", ...headers },
+      headers: { accept: "application/json", ...credentials, ...headers },
       cache: "no-store",
       credentials: "omit",
       signal: AbortSignal.timeout(REQUEST_TIMEOUT_MS),
@@ -79,6 +80,14 @@ export class ApiClient {
     if (response.ok) return response.body;
     const problem = typeof response.body === "object" && response.body ? response.body : {};
     throw new ApiError(response.status, problem, response.retryAfterSeconds);
+  }
+
+  async #credentials() {
+    try {
+      return await this.#readCredentials();
+    } catch (cause) {
+      throw new ConnectionError("no sign-in", { cause });
+    }
   }
 
   async #fetch(path, options) {

@@ -8,6 +8,7 @@ import { History } from "./history.js";
 import { KeyPanel } from "./key.js";
 import { session } from "./session.js";
 import { loadConfiguration } from "./settings.js";
+import { SignIn, SignInError } from "./signin.js";
 import { Stage } from "./stage.js";
 import { fillText, TEXT } from "./text.js";
 
@@ -17,15 +18,18 @@ class Console {
   #history;
   #busy = false;
   #form = new RequestForm((request) => this.#submit(request));
-  #key = new KeyPanel(session.apiKey, () => this.#signIn());
+  #key;
+  #person;
   #stage = new Stage({
     onCancel: () => this.#guard(() => this.#follower.cancel()),
     onKeepSeed: (seed) => this.#form.keepSeed(seed),
     onRenew: (job) => this.#guard(() => this.#show(job.id)),
   });
 
-  constructor(apiUrl) {
-    this.#api = new ApiClient(apiUrl, () => this.#key.key);
+  constructor({ apiUrl, signIn }) {
+    this.#person = new SignIn(signIn, session.tokens, session.signInAttempt);
+    this.#key = new KeyPanel(session.apiKey, this.#person, () => this.#enter());
+    this.#api = new ApiClient(apiUrl, () => this.#key.credentials());
     this.#history = new History(this.#api, (job) => this.#guard(() => this.#reuse(job)));
     this.#follower = new JobFollower(this.#api, session.pending, {
       onJob: (job) => this.#stage.progress(job),
@@ -34,18 +38,25 @@ class Console {
   }
 
   /** Goes on where the last load of this tab ended. */
-  start() {
+  async start() {
     this.#form.write(this.#follower.pending?.request ?? {});
-    if (this.#key.key) this.#signIn();
-    else this.#key.ask("");
+    try {
+      await this.#person.complete();
+    } catch (error) {
+      return this.#key.ask(
+        error instanceof SignInError ? TEXT.key.signInFailed : TEXT.key.unchecked,
+      );
+    }
+    if (this.#key.isKnown) return this.#enter();
+    return this.#key.ask("");
   }
 
-  async #signIn() {
+  async #enter() {
     this.#key.settle(TEXT.key.checking);
     const resumed = this.#resume();
     try {
       this.#form.showModels((await this.#api.listModels()).data);
-      this.#key.settle(TEXT.key.inUse);
+      this.#key.accept();
     } catch (error) {
       if (error instanceof ApiError && error.isKeyRefused) return this.#key.refuse();
       this.#key.settle(TEXT.key.unchecked);
@@ -55,7 +66,7 @@ class Console {
   }
 
   async #submit(request) {
-    if (!this.#key.key) this.#key.ask(TEXT.key.missing);
+    if (!this.#key.isKnown) this.#key.ask(TEXT.key.missing);
     else await this.#watch(Date.now(), () => this.#follower.submit(request));
   }
 
@@ -148,8 +159,7 @@ function reference(problem) {
 
 fillText(document);
 try {
-  const { apiUrl } = await loadConfiguration();
-  new Console(apiUrl).start();
+  new Console(await loadConfiguration()).start();
 } catch (error) {
   byId("failure").hidden = false;
   byId("failure").textContent = TEXT.errors.configuration;

@@ -1,4 +1,4 @@
-/** What outlives a reload of this tab: the API key and the job under way. Never longer. */
+/** What outlives a reload of this tab: the API key or the sign-in, and the job under way. Never longer. */
 
 const PREFIX = "nvfp4-ddim.";
 
@@ -37,4 +37,9 @@ class Slot {
  * `pending` is `{request, idempotencyKey, jobId, startedAt}`. It is written before the request is
  * sent, so that a reload in the middle sends the same request under the same key, not a second one.
  */
-export const session = { apiKey: new Slot("api-key"), pending: new Slot("pending") };
+export const session = {
+  apiKey: new Slot("api-key"),
+  pending: new Slot("pending"),
+  signInAttempt: new Slot("sign-in"),
+  tokens: new Slot("tokens"),
+};

@@ -15,7 +15,12 @@ export const TEXT = {
     checking: "Checking the key…",
     unchecked: "The key could not be checked yet: the service does not answer.",
     refused: "The service does not accept this key. Check that it is complete and still active.",
-    missing: "Enter your API key first.",
+    missing: "Enter your API key or sign in first.",
+    signIn: "Sign in",
+    signInAgain: "Your sign-in has ended. Sign in again.",
+    signInFailed: "The sign-in did not work. Try it again.",
+    signedIn: "Signed in.",
+    signOut: "Sign out",
   },
   form: {
     title: "Settings",

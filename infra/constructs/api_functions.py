@@ -10,6 +10,7 @@ from constructs import Construct
 from infra.lambda_bundle import LambdaBundle
 from infra.stages import StageConfig
 from lambdas.settings import (
+    AuthorizeSettings,
     CancelJobSettings,
     CreateImageSettings,
     CreateJobSettings,
@@ -45,7 +46,7 @@ class ApiFunctions(Construct):
 
     Attributes:
         routes: All operations.
-        authorizer: Finds the caller's key.
+        authorizer: Names the caller.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class ApiFunctions(Construct):
         get_webhook_secret = self._function("get_webhook_secret", GetWebhookSecretSettings)
         create_upload = self._function("create_upload", CreateUploadSettings)
         stream_job_events = self._streaming_function("stream_job_events", StreamJobEventsSettings)
-        self.authorizer = self._function("authorize", None)
+        self.authorizer = self._function("authorize", AuthorizeSettings)
 
         for function in (create_job, create_image):
             table.allow(function, "GetItem", "PutItem")
@@ -131,7 +132,7 @@ class ApiFunctions(Construct):
             reserved_concurrency=self._config.max_event_streams,
         )
 
-    def _function(self, handler: str, settings: type[Settings] | None) -> PythonFunction:
+    def _function(self, handler: str, settings: type[Settings]) -> PythonFunction:
         return PythonFunction(
             self,
             _construct_id(handler),
@@ -141,7 +142,7 @@ class ApiFunctions(Construct):
             timeout=_TIMEOUT,
             # Half a vCPU more than the least: signing and validation are CPU time.
             memory_mb=1024,
-            environment=environment_for(settings, self._values) if settings else None,
+            environment=environment_for(settings, self._values),
         )
 
 

@@ -38,6 +38,7 @@ class Cdn(Construct):
         artifacts: s3.IBucket,
         logs: s3.IBucket,
         trusted: cloudfront.IKeyGroup,
+        sign_in_url: str,
     ) -> None:
         """Define the distribution."""
         super().__init__(scope, construct_id)
@@ -46,7 +47,7 @@ class Cdn(Construct):
             "Naming the distribution in the key's policy would be a cycle; the policy lets the "
             "distributions of this account decrypt, and each bucket's policy names the one.",
         )
-        headers = _security_headers(self, config)
+        headers = _security_headers(self, config, sign_in_url)
         self.distribution = cloudfront.Distribution(
             self,
             "Distribution",
@@ -103,14 +104,17 @@ def _behavior(
     )
 
 
-def _security_headers(scope: Construct, config: StageConfig) -> cloudfront.ResponseHeadersPolicy:
+def _security_headers(
+    scope: Construct, config: StageConfig, sign_in_url: str
+) -> cloudfront.ResponseHeadersPolicy:
     return cloudfront.ResponseHeadersPolicy(
         scope,
         "SecurityHeaders",
         comment=f"nvfp4-ddim {config.name}",
         security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
             content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
-                content_security_policy=_content_security_policy(scope, config), override=True
+                content_security_policy=_content_security_policy(scope, config, sign_in_url),
+                override=True,
             ),
             content_type_options=cloudfront.ResponseHeadersContentTypeOptions(override=True),
             frame_options=cloudfront.ResponseHeadersFrameOptions(
@@ -126,8 +130,8 @@ def _security_headers(scope: Construct, config: StageConfig) -> cloudfront.Respo
     )
 
 
-def _content_security_policy(scope: Construct, config: StageConfig) -> str:
-    """What the console may load: itself, results of this CDN, and the API.
+def _content_security_policy(scope: Construct, config: StageConfig, sign_in_url: str) -> str:
+    """What the console may load: itself, results of this CDN, the API, and tokens at the sign-in.
 
     The API is made after the CDN and allows the CDN's origin, so that naming it here would be a
     cycle: any API Gateway of the region has to do.
@@ -143,7 +147,7 @@ def _content_security_policy(scope: Construct, config: StageConfig) -> str:
             "font-src 'self'",
             "img-src 'self' blob: data:",
             "manifest-src 'self'",
-            f"connect-src 'self' {api}",
+            f"connect-src 'self' {api} {sign_in_url}",
             "base-uri 'none'",
             "form-action 'self'",
             "frame-ancestors 'none'",

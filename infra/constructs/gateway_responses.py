@@ -9,7 +9,10 @@ from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE, ProblemType
 
 __all__ = ["add_gateway_responses"]
 
-_KEY_HINT = "Send your API key in the header x-api-key or as 'Authorization: Bearer <key>'."
+_KEY_HINT = (
+    "Programs send their API key in the header x-api-key or as 'Authorization: Bearer <key>', "
+    "people the access token of their sign-in as 'Authorization: Bearer <token>'."
+)
 _RETRY = "The request was not processed. Try it again."
 
 
@@ -20,10 +23,11 @@ class _Answer:
     kind: ProblemType
     title: str
     detail: str
+    retry_after_seconds: int | None = None
 
 
 _ANSWERS = (
-    _Answer("UNAUTHORIZED", 401, ProblemType.UNAUTHORIZED, "No API key", _KEY_HINT),
+    _Answer("UNAUTHORIZED", 401, ProblemType.UNAUTHORIZED, "Caller not known", _KEY_HINT),
     _Answer("INVALID_API_KEY", 401, ProblemType.UNAUTHORIZED, "Unknown API key", _KEY_HINT),
     _Answer("ACCESS_DENIED", 403, ProblemType.UNAUTHORIZED, "Access denied", _KEY_HINT),
     _Answer(
@@ -64,6 +68,15 @@ _ANSWERS = (
         "A request may have 10 MB at most.",
     ),
     _Answer(
+        "WAF_FILTERED",
+        403,
+        ProblemType.UNAUTHORIZED,
+        "Refused by the firewall",
+        "The request is larger than 64 KiB, or looks like an attack, or too many came from this "
+        "address in the last five minutes.",
+        retry_after_seconds=300,
+    ),
+    _Answer(
         "UNSUPPORTED_MEDIA_TYPE",
         415,
         ProblemType.UNSUPPORTED_MEDIA_TYPE,
@@ -76,13 +89,16 @@ _ANSWERS = (
         ProblemType.OVERLOADED,
         "Too many requests",
         "Wait a second, then try again, ever more slowly.",
+        retry_after_seconds=1,
     ),
     _Answer(
         "QUOTA_EXCEEDED",
         429,
         ProblemType.OVERLOADED,
         "Quota used up",
-        "This API key has used its requests of the month. Ask the operator for more.",
+        "The requests of the month are used up. Ask the operator for more.",
+        # A month's end is nothing that API Gateway could name; who polls should do so rarely.
+        retry_after_seconds=3_600,
     ),
     _Answer("INTEGRATION_TIMEOUT", 504, ProblemType.TIMED_OUT, "The service took too long", _RETRY),
     _Answer("INTEGRATION_FAILURE", 502, ProblemType.INTERNAL, "The service failed", _RETRY),
@@ -114,11 +130,13 @@ def add_gateway_responses(
     }
     for answer in _ANSWERS:
         challenge = {"WWW-Authenticate": "'Bearer'"} if answer.status == 401 else {}
+        later = answer.retry_after_seconds
+        retry = {"Retry-After": f"'{later}'"} if later else {}
         api.add_gateway_response(
             f"Response{answer.response.title().replace('_', '')}",
             type=apigateway.ResponseType.of(answer.response),
             status_code=str(answer.status),
-            response_headers={**cors, **challenge},
+            response_headers={**cors, **challenge, **retry},
             # The key is only which template to take: the header above says what the body is.
             templates={"application/json": _body(answer)},
         )

@@ -14,6 +14,7 @@ from infra.nag import accept_finding, spelled
 from infra.request_schema import shape_schema
 from infra.stages import ApiLimits, StageConfig
 
+from .firewall import ApiFirewall
 from .gateway_responses import add_gateway_responses
 from .python_function import PythonFunction, log_retention
 
@@ -57,10 +58,11 @@ class Route:
 
 
 class HttpApi(Construct):
-    """A regional REST API whose callers are known by their API key.
+    """A regional REST API for programs with an API key and people with an access token.
 
-    The key may come as `x-api-key` or as a bearer token: a Lambda authoriser finds it and names it
-    to API Gateway, which then holds it against the usage plan.
+    A program's key may come as `x-api-key` or as a bearer token: a Lambda authoriser finds it and
+    names it to API Gateway, which then holds it against the usage plan. For people the authoriser
+    names a key that all of them share.
 
     Attributes:
         api: The REST API.
@@ -76,6 +78,7 @@ class HttpApi(Construct):
         config: StageConfig,
         routes: Sequence[Route],
         authorizer: PythonFunction,
+        people_key: str,
         allowed_origin: str,
     ) -> None:
         """Define the API.
@@ -86,6 +89,7 @@ class HttpApi(Construct):
             config: The stage.
             routes: All operations.
             authorizer: The function `authorize`.
+            people_key: Value of the API key that people's calls are counted on.
             allowed_origin: Whose pages may call.
         """
         super().__init__(scope, construct_id)
@@ -98,7 +102,12 @@ class HttpApi(Construct):
         add_gateway_responses(
             self.api, allowed_origin=allowed_origin, exposed_headers=_EXPOSED_HEADERS
         )
-        self.key = self._key(config.limits)
+        self.key = self.api.add_api_key("Key", description="The operator's own key")
+        self._plan("Plan", "What one API key may use", config.limits, self.key)
+        people = self.api.add_api_key(
+            "PeopleKey", description="Counts people's calls; opens nothing", value=people_key
+        )
+        self._plan("PeoplePlan", "What all people together may use", config.people.limits, people)
         self.base_url = (
             config.local_urls.api if config.local_urls else self.api.url_for_path("/").rstrip("/")
         )
@@ -160,11 +169,20 @@ class HttpApi(Construct):
             f"IAM4[Policy::arn:{partition}:iam::aws:policy/service-role/"
             "AmazonAPIGatewayPushToCloudWatchLogs]",
         )
-        accept_finding(
-            api.deployment_stage,
-            "A web ACL has a fixed monthly fee; throttling and quotas per key bound the use.",
-            "APIG3",
-        )
+        if config.firewall:
+            ApiFirewall(
+                self,
+                "Firewall",
+                config=config,
+                firewall=config.firewall,
+                stage=api.deployment_stage,
+            )
+        else:
+            accept_finding(
+                api.deployment_stage,
+                "A web ACL has a fixed monthly fee; throttling and quotas per key bound the use.",
+                "APIG3",
+            )
         return api
 
     def _add(self, route: Route, validator: apigateway.RequestValidator) -> None:
@@ -190,12 +208,19 @@ class HttpApi(Construct):
             request_models=models,
             request_validator=validator if route.body else None,
         )
-        accept_finding(method, "Callers are programs with API keys, not Cognito users.", "COG4")
+        accept_finding(
+            method,
+            "The Lambda authoriser checks Cognito's access tokens, and API keys beside them, which "
+            "Cognito's own authoriser can't.",
+            "COG4",
+        )
 
-    def _key(self, limits: ApiLimits) -> apigateway.IApiKey:
+    def _plan(
+        self, construct_id: str, description: str, limits: ApiLimits, key: apigateway.IApiKey
+    ) -> None:
         plan = self.api.add_usage_plan(
-            "Plan",
-            description="What one API key may use",
+            construct_id,
+            description=description,
             throttle=apigateway.ThrottleSettings(
                 rate_limit=limits.requests_per_second, burst_limit=limits.burst
             ),
@@ -204,9 +229,7 @@ class HttpApi(Construct):
             ),
         )
         plan.add_api_stage(stage=self.api.deployment_stage)
-        key = self.api.add_api_key("Key", description="The operator's own key")
         plan.add_api_key(key)
-        return key
 
 
 def _integration(function: PythonFunction) -> apigateway.LambdaIntegration:

@@ -1,7 +1,5 @@
 """The API, the workers behind it and the console."""
 
-from collections.abc import Mapping
-
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
@@ -42,7 +40,8 @@ class ApiStack(cdk.Stack):
         # By its ARN alone: no statement may flow back into the storage stack.
         key = kms.Key.from_key_arn(self, "Key", storage.key.key_arn)
         calls = WebhookQueue(self, "WebhookQueue", config=config, key=key)
-        values = _values(config, storage, inference, calls)
+        people_key = _people_key(self)
+        values = _values(config, storage, inference, calls) | {"PEOPLE_USAGE_KEY": people_key}
         functions = ApiFunctions(
             self,
             "Functions",
@@ -61,6 +60,7 @@ class ApiStack(cdk.Stack):
             config=config,
             routes=functions.routes,
             authorizer=functions.authorizer,
+            people_key=people_key,
             allowed_origin=storage.cdn.base_url,
         )
         workers = JobWorkers(
@@ -100,22 +100,38 @@ class ApiStack(cdk.Stack):
             publisher=FilePublisher(self, "Publisher", config=config, bundle=bundle),
             bucket=storage.console,
             source=WEB,
-            inline={"config.json": self.to_json_string({"apiUrl": api.base_url})},
+            inline={"config.json": self.to_json_string(_console_configuration(api, storage))},
         )
         for name, value, description in (
             ("ApiUrl", api.base_url, "Base of /v1/jobs and the other paths"),
             ("ConsoleUrl", f"{storage.cdn.base_url}/", "The console page"),
             ("CdnUrl", storage.cdn.base_url, "Base of results and artifacts"),
             ("ApiKeyId", api.key.key_id, "aws apigateway get-api-key --include-value --api-key ID"),
+            ("UserPoolId", storage.people.pool.user_pool_id, "Invite people into this user pool"),
+            ("SignInClientId", storage.console_client.client_id, "The console's client of it"),
             ("JobTableName", storage.table.table_name, "The job table"),
             ("AlarmTopicArn", alarms.topic.topic_arn, "Subscribe to hear of trouble"),
         ):
             cdk.CfnOutput(self, name, value=value, description=description)
 
 
+def _people_key(stack: cdk.Stack) -> str:
+    """Value of the API key that people's calls are counted on.
+
+    It is no secret, since the authoriser refuses it as a key; it has to be unique in the region.
+    """
+    return f"people-{cdk.Fn.select(2, cdk.Fn.split('/', stack.stack_id))}"
+
+
+def _console_configuration(api: HttpApi, storage: StorageStack) -> dict[str, object]:
+    """What the console reads before anything else."""
+    sign_in = {"url": storage.people.sign_in_url, "clientId": storage.console_client.client_id}
+    return {"apiUrl": api.base_url, "signIn": sign_in}
+
+
 def _values(
     config: StageConfig, storage: StorageStack, inference: InferenceStack, calls: WebhookQueue
-) -> Mapping[str, str]:
+) -> dict[str, str]:
     """Everything that a function's settings may ask for, by the variable's name."""
     times = config.times
     return {
@@ -135,6 +151,9 @@ def _values(
         "RESULTS_BUCKET": storage.results.bucket_name,
         "STATE_INDEX_NAME": STATE_INDEX,
         "TABLE_NAME": storage.table.table_name,
+        "TOKEN_CLIENT_ID": storage.console_client.client_id,
+        "TOKEN_ISSUER": storage.people.issuer,
+        "TOKEN_KEYS_URL": storage.people.keys_url,
         "URL_LIFETIME_SECONDS": str(times.url_lifetime_seconds),
         "WEBHOOK_QUEUE_URL": calls.queue.queue_url,
         "WEBHOOK_SECRET_ID": calls.secret.secret_arn,

@@ -1,4 +1,4 @@
-"""What outlives a release: buckets, table, key and the CDN in front of them."""
+"""What outlives a release: buckets, table, key, people, and the CDN in front of them."""
 
 import aws_cdk as cdk
 from constructs import Construct
@@ -6,6 +6,8 @@ from constructs import Construct
 from infra.constructs.buckets import ArtifactBucket, ConsoleBucket, LogBucket, ResultsBucket
 from infra.constructs.cdn import Cdn
 from infra.constructs.job_table import JobTable
+from infra.constructs.people import ConsoleClient, People
+from infra.constructs.private_network import PrivateNetwork
 from infra.constructs.published_files import FilePublisher
 from infra.constructs.removal import EmptiedOnDelete
 from infra.constructs.signing_key import SigningKey
@@ -26,7 +28,10 @@ class StorageStack(cdk.Stack):
         console: The console page.
         table: Jobs.
         signing_key: Signs links to results.
+        people: Who may sign in.
+        console_client: The console, where people sign in.
         cdn: Serves console, results and artifacts.
+        network: What functions and the endpoint run in, where the stage asks for it.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class StorageStack(cdk.Stack):
         self.signing_key = SigningKey(
             self, "SigningKey", config=config, bundle=bundle, key=self.key
         )
+        self.people = People(self, "People", config=config)
         self.cdn = Cdn(
             self,
             "Cdn",
@@ -64,6 +70,13 @@ class StorageStack(cdk.Stack):
             artifacts=self.artifacts,
             logs=logs,
             trusted=self.signing_key.key_group,
+            sign_in_url=self.people.sign_in_url,
+        )
+        self.console_client = ConsoleClient(
+            self, "ConsoleClient", people=self.people, console_url=f"{self.cdn.base_url}/"
+        )
+        self.network = (
+            PrivateNetwork(self, "Network", config=config) if config.private_network else None
         )
         if not config.keep_data:
             publisher = FilePublisher(self, "Emptier", config=config, bundle=bundle)

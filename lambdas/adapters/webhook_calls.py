@@ -18,6 +18,13 @@ from lambdas.domain.errors import DeliveryFailedError
 __all__ = ["WebhookCalls"]
 
 _TIMEOUT = urllib3.Timeout(connect=3, read=7)
+# Python counts these as global, but each carries an IPv4 address that may be a private one, or is
+# a site's own: NAT64 (RFC 6052, RFC 8215), 6to4 (RFC 3056), IPv4-compatible and site-local
+# (RFC 4291).
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in ("64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "::/96", "fec0::/10")
+)
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -69,9 +76,18 @@ class WebhookCalls:
         addresses = [str(entry[4][0]) for entry in found]
         if not self.allow_private:
             for address in addresses:
-                if not ipaddress.ip_address(address).is_global:
+                if not _is_public(address):
                     raise ValueError(f"{host} is {address}, which is not on the public internet")
         return addresses[0]
+
+
+def _is_public(address: str) -> bool:
+    parsed = ipaddress.ip_address(address)
+    return (
+        parsed.is_global
+        and not parsed.is_multicast
+        and not any(parsed in network for network in _NOT_PUBLIC)
+    )
 
 
 def _pool(scheme: str, address: str, port: int, host: str) -> Any:

@@ -5,8 +5,11 @@ ServiceError
 │   ├── UnknownModelError        no artifact is being served under that name
 │   └── InvalidCursorError       not a cursor that this service gave out
 ├── UnsupportedMediaTypeError    the body is not JSON
+├── RequestTooLargeError         the body has more bytes than any request needs
 ├── UnauthorizedError            the caller is not known
 ├── UploadNotFoundError          no such upload, or another caller's
+├── InvalidTokenError            an access token that this service must not trust
+├── TokenKeysUnavailableError    the keys that sign access tokens can't be had at the moment
 ├── JobNotFoundError             no such job, or another caller's
 ├── JobEndedError                the job ended in another way than the caller asks for
 ├── IdempotencyMismatchError     the key was used before, with another request
@@ -31,13 +34,16 @@ __all__ = [
     "IdempotencyMismatchError",
     "InvalidCursorError",
     "InvalidRequestError",
+    "InvalidTokenError",
     "JobEndedError",
     "JobNotFoundError",
     "JobPendingError",
     "NotificationError",
     "ObjectNotFoundError",
+    "RequestTooLargeError",
     "ResourceError",
     "ServiceError",
+    "TokenKeysUnavailableError",
     "TransitionRefusedError",
     "UnauthorizedError",
     "UnknownModelError",
@@ -82,11 +88,29 @@ class UnsupportedMediaTypeError(ServiceError):
         super().__init__(f"Send the body as application/json, not as {media_type}.")
 
 
+class RequestTooLargeError(ServiceError):
+    """The body has more bytes than any request needs."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        super().__init__(f"The body has {size:,} bytes; {limit:,} are allowed.")
+
+
 class UnauthorizedError(ServiceError):
     """The caller is not known."""
 
     def __init__(self) -> None:
-        super().__init__("Send your API key as x-api-key, or as Authorization: Bearer <key>.")
+        super().__init__(
+            "Send your API key as x-api-key, or the key or your sign-in's access token as "
+            "Authorization: Bearer <it>."
+        )
+
+
+class InvalidTokenError(ServiceError):
+    """An access token that this service must not trust."""
+
+
+class TokenKeysUnavailableError(ServiceError):
+    """The keys that sign access tokens can't be had at the moment."""
 
 
 class JobNotFoundError(ServiceError):

@@ -28,6 +28,7 @@ __all__ = [
     "ModelCatalogue",
     "ObjectStore",
     "SecretStore",
+    "TokenVerifier",
     "UploadStore",
     "UrlSigner",
     "WebhookSender",
@@ -266,5 +267,18 @@ class WebhookSender(Protocol):
 
         Raises:
             DeliveryFailedError: There was none, or the address must not be called.
+        """
+        ...
+
+
+class TokenVerifier(Protocol):
+    """The user pool, as far as it vouches for people."""
+
+    def subject(self, token: str) -> str:
+        """Whom an access token was issued to: an id that never changes.
+
+        Raises:
+            InvalidTokenError: It is not one of ours, or not of use any more.
+            TokenKeysUnavailableError: It can't be checked at the moment.
         """
         ...

@@ -4,7 +4,11 @@ from pydantic import ValidationError
 
 from nvfp4_ddim_contracts import FieldError
 
-__all__ = ["field_errors"]
+__all__ = ["MAX_BODY_BYTES", "field_errors"]
+
+# The longest prompts, every character of them escaped as JSON allows, have 48,000 bytes. It is also
+# as much of a body as AWS WAF can look at.
+MAX_BODY_BYTES = 65_536
 
 
 def field_errors(error: ValidationError) -> tuple[FieldError, ...]:

@@ -11,6 +11,7 @@ from lambdas.domain.errors import (
     JobEndedError,
     JobNotFoundError,
     JobPendingError,
+    RequestTooLargeError,
     ServiceError,
     UnauthorizedError,
     UnsupportedMediaTypeError,
@@ -39,12 +40,17 @@ _KINDS: dict[type[BaseException], _Kind] = {
         HTTPStatus.BAD_REQUEST, ProblemType.INVALID_REQUEST, "The request is not valid"
     ),
     UnauthorizedError: _Kind(
-        HTTPStatus.UNAUTHORIZED, ProblemType.UNAUTHORIZED, "The API key is missing"
+        HTTPStatus.UNAUTHORIZED, ProblemType.UNAUTHORIZED, "The caller is not known"
     ),
     UnsupportedMediaTypeError: _Kind(
         HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
         ProblemType.UNSUPPORTED_MEDIA_TYPE,
         "The body is not JSON",
+    ),
+    RequestTooLargeError: _Kind(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        ProblemType.PAYLOAD_TOO_LARGE,
+        "The request is too large",
     ),
     JobNotFoundError: _Kind(HTTPStatus.NOT_FOUND, ProblemType.NOT_FOUND, "There is no such job"),
     UploadNotFoundError: _Kind(

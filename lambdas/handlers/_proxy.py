@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lambdas.domain.errors import (
     InvalidRequestError,
+    RequestTooLargeError,
     UnauthorizedError,
     UnsupportedMediaTypeError,
 )
-from lambdas.domain.validation import field_errors
+from lambdas.domain.validation import MAX_BODY_BYTES, field_errors
 from nvfp4_ddim_contracts import FieldError
 
 __all__ = ["ApiRequest", "ApiResponse", "ProxyEvent"]
@@ -102,13 +103,18 @@ class ApiRequest:
 
         Raises:
             UnsupportedMediaTypeError: It is declared to be something else than JSON.
+            RequestTooLargeError: It has more than `MAX_BODY_BYTES`.
             InvalidRequestError: It does not fit the model.
         """
         media_type = self.header("content-type") or "application/json"
         if not _JSON_MEDIA_TYPE.match(media_type) or self.event.is_base64_encoded:
             raise UnsupportedMediaTypeError(media_type)
+        text = self.event.body or "{}"
+        size = len(text.encode(errors="surrogatepass"))
+        if size > MAX_BODY_BYTES:
+            raise RequestTooLargeError(size, MAX_BODY_BYTES)
         try:
-            return model.model_validate_json(self.event.body or "{}")
+            return model.model_validate_json(text)
         except ValidationError as error:
             raise InvalidRequestError(
                 "The request's body is not valid.", field_errors(error)

@@ -46,7 +46,8 @@ def build_document() -> dict[str, Any]:
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "The same API key, as OpenAI's clients send it.",
+                    "description": "The same API key, as OpenAI's clients send it, or the access "
+                    "token of a person who has signed in.",
                 },
             },
         },

@@ -30,14 +30,14 @@ __all__ = ["paths", "shared_headers", "webhooks"]
 _JSON = "application/json"
 _PROBLEMS = {
     400: "A field is missing, unknown or out of range; `errors` names it.",
-    401: "No API key was sent, or it is not known.",
-    403: "The API key may not be used here.",
+    401: "Neither an API key nor an access token was sent, or it is not known.",
+    403: "The caller may not do this, or the firewall refused the request.",
     404: "The caller has no such job.",
     409: "The job has ended in another way.",
     413: "The body, or the answer, is too large.",
     415: "The body is not JSON.",
     422: "The Idempotency-Key was used with another request.",
-    429: "The key's quota or rate is used up.",
+    429: "The quota or the rate is used up: wait as long as `Retry-After` says.",
     500: "Something went wrong on the service's side.",
     502: "The container could not make the picture.",
     503: "The picture is not ready yet: follow `Location`, and don't repeat the request.",

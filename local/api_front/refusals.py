@@ -27,6 +27,7 @@ _DEFAULTS = {
     "REQUEST_TOO_LARGE": (413, "Request Entity Too Large"),
     "THROTTLED": (429, "Too Many Requests"),
     "UNAUTHORIZED": (401, "Unauthorized"),
+    "WAF_FILTERED": (403, "Forbidden"),
     "API_CONFIGURATION_ERROR": (500, "Internal server error"),
     "LAMBDA_PROXY_ERROR": (502, "Internal server error"),
 }

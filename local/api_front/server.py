@@ -1,4 +1,4 @@
-"""The HTTP front: route, authorise, meter, validate, integrate, in API Gateway's order."""
+"""The HTTP front: filter, route, authorise, meter, validate, integrate, in API Gateway's order."""
 
 import logging
 import re
@@ -18,6 +18,7 @@ from local.settings import ACCOUNT_ID, REGION
 
 from .authorization import Authorizations, Invoker
 from .events import proxy_event, proxy_response
+from .firewall import Firewall, Rule, read_rules
 from .model import Api, Method, function_arn, read_api
 from .refusals import Refusal, refusal_response
 from .routing import match_resource
@@ -55,6 +56,9 @@ class ApiFront:
         self._client = local_client("apigateway", aws_url)
         self._authorizations = Authorizations(functions.invoke)
         self._meter = UsageMeter()
+        self._waf = local_client("wafv2", aws_url)
+        self._firewall = Firewall()
+        self._rules: tuple[Rule, ...] = ()
         self._pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="integration")
         self._snapshot: Api | None = None
         self._read_at = 0.0
@@ -92,12 +96,14 @@ class ApiFront:
         with self._lock:
             if time.monotonic() - self._read_at > _SNAPSHOT_SECONDS:
                 self._snapshot = read_api(self._client)
+                self._rules = read_rules(self._waf, self._snapshot) if self._snapshot else ()
                 self._read_at = time.monotonic()
             return self._snapshot
 
     def _answer(self, api: Api | None, request: Request, request_id: str) -> Response:
         if api is None:
             raise Refusal("MISSING_AUTHENTICATION_TOKEN", "No API is deployed.")
+        self._firewall.admit(self._rules, request.remote_addr or "", request.content_length or 0)
         found = match_resource(api.resources, request.path)
         if found is None:
             raise Refusal("MISSING_AUTHENTICATION_TOKEN")

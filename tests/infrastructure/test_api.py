@@ -57,10 +57,11 @@ def test_every_operation_needs_a_key_of_the_usage_plan(
             assert operation["AuthorizationType"] == "CUSTOM"
             assert operation["ApiKeyRequired"] is True
     assert assembly.api.only("AWS::ApiGateway::RestApi")["ApiKeySourceType"] == "AUTHORIZER"
-    plan = assembly.api.only("AWS::ApiGateway::UsagePlan")
-    assert plan["Throttle"] == {"BurstLimit": 20, "RateLimit": 10}
-    assert plan["Quota"] == {"Limit": 100_000, "Period": "MONTH"}
-    assert "Value" not in assembly.api.only("AWS::ApiGateway::ApiKey")
+    plans = assembly.api.of_type("AWS::ApiGateway::UsagePlan")
+    assert len(plans) == 2
+    for plan in plans.values():
+        assert plan["Properties"]["Throttle"] == {"BurstLimit": 20, "RateLimit": 10}
+        assert plan["Properties"]["Quota"] == {"Limit": 100_000, "Period": "MONTH"}
 
 
 def test_the_authoriser_answers_every_request_anew(assembly: Assembly) -> None:
@@ -105,7 +106,21 @@ def test_what_api_gateway_answers_itself_is_a_problem_with_cors(assembly: Assemb
         assert "gatewayresponse.header.Access-Control-Allow-Origin" in parameters
         if problem.status == 401:
             assert parameters["gatewayresponse.header.WWW-Authenticate"] == "'Bearer'"
-    assert {"DEFAULT_4XX", "DEFAULT_5XX", "INVALID_API_KEY", "UNAUTHORIZED"} <= seen
+        if problem.status == 429:
+            seconds = parameters["gatewayresponse.header.Retry-After"].strip("'")
+            assert int(seconds) >= 1
+            assert (
+                "Retry-After" in parameters["gatewayresponse.header.Access-Control-Expose-Headers"]
+            )
+    assert {
+        "DEFAULT_4XX",
+        "DEFAULT_5XX",
+        "INVALID_API_KEY",
+        "QUOTA_EXCEEDED",
+        "THROTTLED",
+        "UNAUTHORIZED",
+        "WAF_FILTERED",
+    } <= seen
 
 
 def test_access_is_logged_without_keys_or_bodies(assembly: Assembly) -> None:

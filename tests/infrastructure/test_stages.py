@@ -23,6 +23,12 @@ def test_local_addresses_follow_the_first_port() -> None:
     urls = stage_config("local", local_port_base=5000).local_urls
     assert urls is not None
     assert (urls.api, urls.cdn) == ("http://127.0.0.1:5001", "http://127.0.0.1:5002")
+    assert (urls.aws, urls.sign_in) == ("http://127.0.0.1:5000", "http://127.0.0.1:5009")
+
+
+def test_nobody_signs_up_unless_a_stage_says_so() -> None:
+    for name in ("dev", "prod", "local"):
+        assert not stage_config(name).people.self_sign_up
 
 
 def test_results_live_as_long_as_their_jobs() -> None:

@@ -197,6 +197,87 @@ def test_a_body_over_the_limit_is_refused(api_stack: dict[str, str]) -> None:
     assert answer.status_code == 413
 
 
+def _firewall(limit: int) -> dict[str, Any]:
+    seen = {
+        "CloudWatchMetricsEnabled": True, "MetricName": "m", "SampledRequestsEnabled": False
+    }  # fmt: skip
+    rules = [
+        {"RateBasedStatement": {"AggregateKeyType": "IP", "Limit": limit}},
+        {
+            "SizeConstraintStatement": {
+                "FieldToMatch": {"Body": {"OversizeHandling": "MATCH"}},
+                "ComparisonOperator": "GT",
+                "Size": 100,
+                "TextTransformations": [{"Priority": 0, "Type": "NONE"}],
+            }
+        },
+    ]
+    acl = {
+        "Scope": "REGIONAL",
+        "DefaultAction": {"Allow": {}},
+        "VisibilityConfig": seen,
+        "Rules": [
+            {
+                "Name": f"rule-{number}",
+                "Priority": number,
+                "Action": {"Block": {}},
+                "Statement": statement,
+                "VisibilityConfig": seen,
+            }
+            for number, statement in enumerate(rules)
+        ],
+    }
+    return {"Type": "AWS::WAFv2::WebACL", "Properties": acl}
+
+
+def test_a_web_acl_stands_before_the_api(api_stack: dict[str, str], cloud: Cloud) -> None:
+    api_id = cloud.client("apigateway").get_rest_apis()["items"][0]["id"]
+    stage = f"arn:aws:apigateway:us-east-1::/restapis/{api_id}/stages/test"
+    resources = {
+        "Wall": _firewall(limit=10),
+        "Before": {
+            "Type": "AWS::WAFv2::WebACLAssociation",
+            "Properties": {"WebACLArn": {"Fn::GetAtt": ["Wall", "Arn"]}, "ResourceArn": stage},
+        },
+        "Log": {
+            "Type": "AWS::WAFv2::LoggingConfiguration",
+            "Properties": {
+                "ResourceArn": {"Fn::GetAtt": ["Wall", "Arn"]},
+                "LogDestinationConfigs": [
+                    "arn:aws:logs:us-east-1:123456789012:log-group:aws-waf-logs-x"
+                ],
+                "RedactedFields": [{"SingleHeader": {"Name": "x-api-key"}}],
+            },
+        },
+    }
+    stack = cloud.create_stack("wall", resources)
+    assert stack["StackStatus"] == "CREATE_COMPLETE", cloud.failure("wall")
+    large = call(api_stack["url"], "POST", json={"prompt": "x" * 100})
+    assert (large.status_code, large.headers["x-amzn-errortype"]) == (403, "WAF_FILTERED")
+    statuses = [call(api_stack["url"], "POST", json={"prompt": "x"}).status_code for _ in range(10)]
+    assert statuses == [200] * 9 + [403]
+    cloud.client("cloudformation").delete_stack(StackName="wall")
+    assert call(api_stack["url"], "POST", json={"prompt": "x" * 100}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"Scope": "CLOUDFRONT"}, "not provided locally"),
+        ({"DefaultAction": {"Perhaps": {}}}, "Perhaps"),
+    ],
+)
+def test_a_web_acl_that_aws_or_we_would_not_keep_fails(
+    cloud: Cloud, change: dict[str, Any], reason: str
+) -> None:
+    acl = _firewall(limit=10)
+    acl["Properties"] |= change
+    name = f"bad-wall-{len(reason)}"
+    stack = cloud.create_stack(name, {"Wall": acl})
+    assert stack["StackStatus"] == "ROLLBACK_COMPLETE"
+    assert reason in str(cloud.failure(name))
+
+
 def test_a_distribution_serves_a_bucket_and_stops_with_its_stack(cloud: Cloud) -> None:
     resources: dict[str, Any] = {
         "Bucket": {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": "small-web"}},

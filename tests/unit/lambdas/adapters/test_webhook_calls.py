@@ -64,7 +64,9 @@ def test_never_calls_this_machine_unless_told_to(receiver: SimpleNamespace) -> N
 @pytest.mark.parametrize(
     "address",
     ["127.0.0.1", "10.0.0.7", "172.16.3.4", "192.168.1.1", "169.254.169.254", "::1", "fd00::1",
-     "fe80::1", "0.0.0.0", "100.64.0.1", "::ffff:10.0.0.1"],  # noqa: S104
+     "fe80::1", "0.0.0.0", "100.64.0.1", "::ffff:10.0.0.1",  # noqa: S104
+     "64:ff9b::a00:1", "64:ff9b::808:808", "64:ff9b:1::a00:1", "2002:a00:1::", "::10.0.0.1",
+     "fec0::1", "224.0.0.1", "ff0e::1"],
 )  # fmt: skip
 def test_a_name_that_leads_inside_is_refused(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET

@@ -27,6 +27,7 @@ def _request(path: str = "/v1/jobs", full_path: str | None = None) -> ApiRequest
         (errors.InvalidCursorError(), 400, ProblemType.INVALID_REQUEST),
         (errors.UnauthorizedError(), 401, ProblemType.UNAUTHORIZED),
         (errors.UnsupportedMediaTypeError("text/plain"), 415, ProblemType.UNSUPPORTED_MEDIA_TYPE),
+        (errors.RequestTooLargeError(9, 8), 413, ProblemType.PAYLOAD_TOO_LARGE),
         (errors.JobNotFoundError(JOB_ID), 404, ProblemType.NOT_FOUND),
         (errors.UploadNotFoundError(), 404, ProblemType.NOT_FOUND),
         (errors.JobEndedError(JOB_ID, JobState.FAILED), 409, ProblemType.CONFLICT),

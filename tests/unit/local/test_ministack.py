@@ -1,0 +1,41 @@
+from pathlib import Path
+
+from local.ministack import find_ministack, without
+
+TEMPLATE = {
+    "Resources": {
+        "Endpoint": {"Type": "AWS::SageMaker::Endpoint", "Properties": {}},
+        "Bucket": {"Type": "AWS::S3::Bucket", "DependsOn": ["Endpoint"]},
+        "Queue": {"Type": "AWS::SQS::Queue", "DependsOn": "Bucket"},
+        "Policy": {
+            "Type": "AWS::IAM::Policy",
+            "Properties": {
+                "Statement": [{"Resource": {"Ref": "Endpoint"}}],
+                "Name": {"Fn::GetAtt": ["Endpoint", "EndpointName"]},
+                "Bucket": {"Ref": "Bucket"},
+            },
+        },
+    },
+    "Outputs": {"Name": {"Value": {"Fn::GetAtt": ["Endpoint", "EndpointName"]}}},
+}
+
+
+def test_what_refers_to_a_resource_that_went_names_none() -> None:
+    template, left_out = without(TEMPLATE, ("AWS::SageMaker::",))
+    resources = template["Resources"]
+    assert left_out == ["AWS::SageMaker::Endpoint"]
+    assert set(resources) == {"Bucket", "Queue", "Policy"}
+    assert "DependsOn" not in resources["Bucket"]
+    assert resources["Queue"]["DependsOn"] == ["Bucket"]
+    properties = resources["Policy"]["Properties"]
+    assert properties["Statement"][0]["Resource"].endswith("not-provided")
+    assert properties["Name"].endswith("not-provided")
+    assert properties["Bucket"] == {"Ref": "Bucket"}
+    assert template["Outputs"]["Name"]["Value"].endswith("not-provided")
+
+
+def test_a_command_that_is_not_there_is_none(tmp_path: Path) -> None:
+    assert find_ministack({"NVFP4_MINISTACK": str(tmp_path / "missing")}) is None
+    command = tmp_path / "ministack"
+    command.touch()
+    assert find_ministack({"NVFP4_MINISTACK": str(command)}) == command
