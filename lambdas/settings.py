@@ -18,6 +18,7 @@ __all__ = [
     "CancelJobSettings",
     "CreateImageSettings",
     "CreateJobSettings",
+    "CreateUploadSettings",
     "DeliverWebhookSettings",
     "DispatchJobSettings",
     "GetJobSettings",
@@ -97,6 +98,12 @@ class CreateJobSettings(HttpSettings, _Table, _Cdn, _Submission):
 
 class CreateImageSettings(CreateJobSettings):
     """`POST /v1/images/generations`; reads the picture itself for `b64_json`."""
+
+    results_bucket: NonEmpty
+
+
+class CreateUploadSettings(HttpSettings):
+    """`POST /v1/uploads`."""
 
     results_bucket: NonEmpty
 

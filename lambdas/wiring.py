@@ -11,6 +11,7 @@ from lambdas.adapters.s3_archive import S3ZipArchive
 from lambdas.adapters.s3_catalogue import S3Catalogue
 from lambdas.adapters.s3_files import S3Files
 from lambdas.adapters.s3_objects import S3Objects
+from lambdas.adapters.s3_uploads import S3Uploads
 from lambdas.adapters.sagemaker_async import SageMakerAsync
 from lambdas.adapters.secrets import SecretsManagerStore
 from lambdas.adapters.sqs import SqsQueue
@@ -26,12 +27,14 @@ from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.signing import SigningKeyService
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
+from lambdas.domain.uploads import UploadIssuer
 from lambdas.domain.webhooks import WebhookAnnouncer, WebhookDeliverer, WebhookSecrets
 from lambdas.settings import (
     AnnounceJobSettings,
     CancelJobSettings,
     CreateImageSettings,
     CreateJobSettings,
+    CreateUploadSettings,
     DeliverWebhookSettings,
     DispatchJobSettings,
     GetJobSettings,
@@ -59,6 +62,7 @@ __all__ = [
     "recorder",
     "signing_keys",
     "sweeper",
+    "upload_issuer",
     "webhook_secrets",
 ]
 
@@ -179,6 +183,12 @@ def webhook_secrets(
     return WebhookSecrets(
         SecretsManagerStore(clients.secrets_manager()), settings.webhook_secret_id
     )
+
+
+def upload_issuer(settings: CreateUploadSettings) -> UploadIssuer:
+    """Service of `create_upload`."""
+    store = S3Uploads(clients.s3_forms(), settings.results_bucket)
+    return UploadIssuer(store, _CLOCK, RandomIds())
 
 
 def file_publisher(bucket: str, check_time: Callable[[], None]) -> FilePublisher:

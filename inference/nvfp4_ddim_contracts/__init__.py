@@ -23,6 +23,7 @@ from .quantization import (
     RateDistortion,
     ScaleSearch,
 )
+from .uploads import Upload, UploadContentType, UploadRequest
 from .webhooks import JobEvent, JobEventType, JobRequest
 
 __all__ = [
@@ -53,5 +54,8 @@ __all__ = [
     "RateDistortion",
     "ScaleSearch",
     "Timings",
+    "Upload",
+    "UploadContentType",
+    "UploadRequest",
     "WeightStorage",
 ]

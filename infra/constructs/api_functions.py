@@ -13,17 +13,18 @@ from lambdas.settings import (
     CancelJobSettings,
     CreateImageSettings,
     CreateJobSettings,
+    CreateUploadSettings,
     GetJobSettings,
     GetWebhookSecretSettings,
     ListJobsSettings,
     ListModelsSettings,
     Settings,
 )
-from nvfp4_ddim_contracts import JobRequest
+from nvfp4_ddim_contracts import JobRequest, UploadRequest
 from nvfp4_ddim_contracts.images import ImagesRequest
-from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
+from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX, UPLOADS_PREFIX
 
-from .grants import allow, allow_key_use, list_objects, read_objects
+from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .http_api import Route
 from .job_table import OWNER_INDEX, JobTable
 from .python_function import PythonFunction, environment_for
@@ -81,6 +82,7 @@ class ApiFunctions(Construct):
         list_jobs = self._function("list_jobs", ListJobsSettings)
         list_models = self._function("list_models", ListModelsSettings)
         get_webhook_secret = self._function("get_webhook_secret", GetWebhookSecretSettings)
+        create_upload = self._function("create_upload", CreateUploadSettings)
         self.authorizer = self._function("authorize", None)
 
         for function in (create_job, create_image):
@@ -91,6 +93,8 @@ class ApiFunctions(Construct):
         for function in (create_job, create_image, list_models):
             read_objects(function, artifacts, _POINTERS)
             list_objects(function, artifacts, MODELS_PREFIX)
+        # S3 accepts a form with the rights of the role that signed it.
+        write_objects(create_upload, results, f"{UPLOADS_PREFIX}*")
         read_objects(create_image, results, f"{RESULTS_PREFIX}*")
         for function in (create_job, create_image, get_job, list_jobs):
             allow(function, ["secretsmanager:GetSecretValue"], [signing_key.secret.secret_arn])
@@ -104,6 +108,7 @@ class ApiFunctions(Construct):
             Route("DELETE", "/v1/jobs/{job_id}", cancel_job),
             Route("GET", "/v1/models", list_models),
             Route("GET", "/v1/webhooks/secret", get_webhook_secret),
+            Route("POST", "/v1/uploads", create_upload, UploadRequest),
             Route("POST", "/v1/images/generations", create_image, ImagesRequest),
         )
 

@@ -7,7 +7,14 @@ from typing import IO, Protocol
 from nvfp4_ddim_contracts import JobState
 from nvfp4_ddim_contracts.models import LiveModel
 
-from .records import IdempotencyRecord, JobPosition, JobRecord, Transition
+from .records import (
+    IdempotencyRecord,
+    JobPosition,
+    JobRecord,
+    StoredUpload,
+    Transition,
+    UploadForm,
+)
 
 __all__ = [
     "Archive",
@@ -21,6 +28,7 @@ __all__ = [
     "ModelCatalogue",
     "ObjectStore",
     "SecretStore",
+    "UploadStore",
     "UrlSigner",
     "WebhookSender",
 ]
@@ -47,6 +55,10 @@ class IdFactory(Protocol):
 
     def job_id(self) -> str:
         """A new job id: 32 hexadecimal digits."""
+        ...
+
+    def upload_id(self) -> str:
+        """A new upload id: 32 hexadecimal digits."""
         ...
 
     def seed(self) -> int:
@@ -128,6 +140,18 @@ class ObjectStore(Protocol):
         Raises:
             ObjectNotFoundError: The URI points elsewhere.
         """
+        ...
+
+
+class UploadStore(Protocol):
+    """Files that callers put into the results bucket themselves."""
+
+    def form(self, key: str, *, content_type: str, size_bytes: int, seconds: int) -> UploadForm:
+        """A form that S3 accepts for `seconds`, for this key, type and size only."""
+        ...
+
+    def find(self, key: str) -> StoredUpload | None:
+        """What lies there, or None."""
         ...
 
 

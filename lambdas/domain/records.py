@@ -23,7 +23,9 @@ __all__ = [
     "JobPosition",
     "JobRecord",
     "StoredImage",
+    "StoredUpload",
     "Transition",
+    "UploadForm",
     "WebhookMessage",
 ]
 
@@ -90,6 +92,23 @@ class WebhookMessage(_Stored):
     """In the queue of webhook calls: the job that has ended."""
 
     job_id: str
+
+
+@dataclass(frozen=True)
+class UploadForm:
+    """Where a form is sent, and the fields that come before the file."""
+
+    url: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True)
+class StoredUpload:
+    """A file that a caller has uploaded."""
+
+    key: str
+    content_type: str
+    size_bytes: int
 
 
 @dataclass(frozen=True)

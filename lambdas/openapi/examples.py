@@ -16,6 +16,9 @@ from nvfp4_ddim_contracts import (
     ProblemType,
     Provenance,
     Timings,
+    Upload,
+    UploadContentType,
+    UploadRequest,
 )
 from nvfp4_ddim_contracts.images import ImageData, ImageQuality, ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.models import Model, ModelList
@@ -31,10 +34,13 @@ __all__ = [
     "problem",
     "queued_job",
     "succeeded_job",
+    "upload",
+    "upload_request",
     "webhook_secret",
 ]
 
 _JOB_ID = "9f1c2ab34d5e4f60918273645546372a"
+_UPLOAD_ID = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 _CREATED = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 _URL = f"https://d111111abcdef8.cloudfront.net/results/{_JOB_ID}/0.png?Expires=1768482000"
 _SHA256 = "4be1c1a3f0a24a5e8d1c6b7a9f8e7d6c5b4a39281706f5e4d3c2b1a0918273ff"
@@ -140,6 +146,31 @@ def job_event() -> dict[str, Any]:
     return JobEvent(type=JobEventType.SUCCEEDED, timestamp=job.updated_at, data=job).model_dump(
         mode="json"
     )
+
+
+def upload_request() -> dict[str, Any]:
+    """The body of `POST /v1/uploads`."""
+    return UploadRequest(content_type=UploadContentType.PNG, size_bytes=48_213).model_dump(
+        mode="json"
+    )
+
+
+def upload() -> dict[str, Any]:
+    """The answer of `POST /v1/uploads`."""
+    return Upload(
+        id=_UPLOAD_ID,
+        content_type=UploadContentType.PNG,
+        size_bytes=48_213,
+        url="https://results-bucket.s3.eu-west-1.amazonaws.com/",
+        fields={
+            "Content-Type": "image/png",
+            "key": f"uploads/0123456789abcdef/{_UPLOAD_ID}",
+            "x-amz-algorithm": "AWS4-HMAC-SHA256",
+            "policy": "eyJleHBpcmF0aW9uIjogIjIwMjYtMDEtMTVUMTI6MTU6MDBaIn0=",
+            "x-amz-signature": "8d0f6c",
+        },
+        expires_at=_CREATED + timedelta(minutes=15),
+    ).model_dump(mode="json")
 
 
 def webhook_secret() -> dict[str, Any]:

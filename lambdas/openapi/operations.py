@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from lambdas.domain.jobs import MAX_WAIT_SECONDS
 from lambdas.handlers._openai_errors import OpenAIErrorBody
 from lambdas.handlers.list_jobs import ListJobsQuery
-from nvfp4_ddim_contracts import Job, JobPage, Problem
+from nvfp4_ddim_contracts import Job, JobPage, Problem, Upload, UploadRequest
 from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
 from nvfp4_ddim_contracts.models import ModelList
@@ -82,6 +82,7 @@ def paths() -> dict[str, Any]:
         },
         "/v1/models": {"get": _list_models()},
         "/v1/webhooks/secret": {"get": _get_webhook_secret()},
+        "/v1/uploads": {"post": _create_upload()},
         "/v1/images/generations": {"post": _create_image()},
     }
 
@@ -237,6 +238,22 @@ def _get_webhook_secret() -> dict[str, Any]:
         "responses": {
             "200": _answer("The secret.", WebhookSecret, examples.webhook_secret()),
             **_problem_responses(),
+        },
+    }
+
+
+def _create_upload() -> dict[str, Any]:
+    return {
+        "operationId": "createUpload",
+        "summary": "A place for a file of the caller's",
+        "description": "POST the answer's `fields`, and after them the file as `file`, to its "
+        "`url` as multipart/form-data. S3 refuses any other size or type. The file is deleted "
+        "after a day.",
+        "tags": ["uploads"],
+        "requestBody": _body(UploadRequest, examples.upload_request()),
+        "responses": {
+            "201": _answer("The place.", Upload, examples.upload()),
+            **_problem_responses(400, 413, 415),
         },
     }
 

@@ -41,6 +41,7 @@ def test_the_api_has_these_operations(operations: Operations) -> None:
         ("GET", "/v1/models"),
         ("GET", "/v1/webhooks/secret"),
         ("POST", "/v1/images/generations"),
+        ("POST", "/v1/uploads"),
     }
 
 
@@ -80,11 +81,15 @@ def test_the_models_accept_what_the_contract_asks_for(assembly: Assembly) -> Non
         schema = model["Properties"]["Schema"]
         jsonschema.Draft4Validator.check_schema(schema)
         validator = jsonschema.Draft4Validator(schema)
+        assert not validator.is_valid({})
+        assert not validator.is_valid([])
+        if schema["title"] == "UploadRequest":
+            assert validator.is_valid({"content_type": "image/png", "size_bytes": 1})
+            assert not validator.is_valid({"content_type": "image/png", "size_bytes": "1"})
+            continue
         assert validator.is_valid({"prompt": "a slice of watermelon"})
         assert validator.is_valid({"prompt": "a slice of watermelon", "seed": None})
-        assert not validator.is_valid({})
         assert not validator.is_valid({"prompt": 1})
-        assert not validator.is_valid([])
 
 
 def test_what_api_gateway_answers_itself_is_a_problem_with_cors(assembly: Assembly) -> None:
@@ -233,6 +238,25 @@ def test_the_console_is_told_where_the_api_is(assembly: Assembly) -> None:
     text = json.dumps(files["InlineFiles"]["config.json"])
     assert "apiUrl" in text
     assert "execute-api" in text
+
+
+def test_a_form_may_fill_uploads_and_nothing_else(assembly: Assembly) -> None:
+    (function,) = (
+        resource["Properties"]
+        for resource in assembly.api.of_type("AWS::Lambda::Function").values()
+        if resource["Properties"]["Handler"].endswith("create_upload.handler")
+    )
+    role = function["Role"]["Fn::GetAtt"][0]
+    statements = [
+        statement
+        for policy in assembly.api.of_type("AWS::IAM::Policy").values()
+        if {"Ref": role} in policy["Properties"]["Roles"]
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+    ]
+    s3 = [statement for statement in statements if "s3:" in json.dumps(statement["Action"])]
+    (statement,) = s3
+    assert set(statement["Action"]) == {"s3:AbortMultipartUpload", "s3:PutObject"}
+    assert json.dumps(statement["Resource"]).endswith('"/uploads/*"]]}')
 
 
 def test_a_slow_receiver_of_webhooks_keeps_nobody_waiting(assembly: Assembly) -> None:

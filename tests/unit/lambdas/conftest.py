@@ -16,7 +16,14 @@ from lambdas.domain.errors import (
 )
 from lambdas.domain.jobs import JobService
 from lambdas.domain.recording import ResultRecorder
-from lambdas.domain.records import IdempotencyRecord, JobPosition, JobRecord, Transition
+from lambdas.domain.records import (
+    IdempotencyRecord,
+    JobPosition,
+    JobRecord,
+    StoredUpload,
+    Transition,
+    UploadForm,
+)
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
 from nvfp4_ddim_contracts import JobRequest, JobState, Preset
@@ -62,6 +69,9 @@ class FakeIds:
         with self.lock:
             self.count += 1
             return f"{self.count:032x}"
+
+    def upload_id(self) -> str:
+        return self.job_id()
 
     def seed(self) -> int:
         return 4242
@@ -173,6 +183,20 @@ class FakeObjects:
         return uri.removeprefix("s3://results/")
 
 
+class FakeUploads:
+    """Forms that say what they are bound to, and what lies in the bucket."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, StoredUpload] = {}
+
+    def form(self, key: str, *, content_type: str, size_bytes: int, seconds: int) -> UploadForm:
+        bound = {"key": key, "type": content_type, "size": str(size_bytes), "for": str(seconds)}
+        return UploadForm("https://bucket", bound)
+
+    def find(self, key: str) -> StoredUpload | None:
+        return self.items.get(key)
+
+
 class FakeInference:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
@@ -201,14 +225,17 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
     """The whole service on fakes."""
     clock, jobs, objects, inference = FakeClock(), FakeJobs(), FakeObjects(), FakeInference()
     policy = SubmissionPolicy(MODEL.name, timedelta(days=1), timedelta(minutes=10))
+    ids = FakeIds()
     return SimpleNamespace(
         clock=clock,
         jobs=jobs,
         objects=objects,
         inference=inference,
+        ids=ids,
+        uploads=FakeUploads(),
         signer=FakeSigner(),
         service=JobService(jobs, clock),
-        submitter=JobSubmitter(jobs, FakeCatalogue(), clock, FakeIds(), policy),
+        submitter=JobSubmitter(jobs, FakeCatalogue(), clock, ids, policy),
         dispatcher=JobDispatcher(jobs, objects, inference),
         recorder=ResultRecorder(jobs, objects, clock, max_attempts),
         sweeper=JobSweeper(jobs, clock),

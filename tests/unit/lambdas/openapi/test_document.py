@@ -54,6 +54,7 @@ def test_every_operation_has_a_name_and_says_how_it_fails(document: dict[str, An
         "cancelJob",
         "createImage",
         "createJob",
+        "createUpload",
         "getJob",
         "getWebhookSecret",
         "listJobs",
