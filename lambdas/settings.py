@@ -162,6 +162,7 @@ class RecordResultSettings(_Table):
 
     results_bucket: NonEmpty
     max_attempts: int = Field(3, ge=1, le=10)
+    instance_type: NonEmpty = Field(description="What inference runs on, to estimate its cost.")
 
 
 class SweepJobsSettings(_Table):

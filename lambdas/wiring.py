@@ -148,6 +148,7 @@ def recorder(settings: RecordResultSettings) -> ResultRecorder:
         results=S3Objects(clients.s3(), settings.results_bucket),
         clock=_CLOCK,
         max_attempts=settings.max_attempts,
+        instance_type=settings.instance_type,
     )
 
 

@@ -12,8 +12,9 @@ from .generation import (
     Provenance,
     Timings,
 )
-from .jobs import Job, JobImage, JobPage, JobProgress, JobState
+from .jobs import Job, JobAttempt, JobImage, JobPage, JobProgress, JobState
 from .manifest import ArtifactFile, LayerEntry, Manifest, WeightStorage
+from .pricing import CostEstimate
 from .problems import FieldError, Problem, ProblemType
 from .quantization import (
     Calibrated,
@@ -29,6 +30,7 @@ from .webhooks import JobEvent, JobEventType, JobRequest
 __all__ = [
     "ArtifactFile",
     "Calibrated",
+    "CostEstimate",
     "DataFree",
     "Elsewhere",
     "FieldError",
@@ -37,6 +39,7 @@ __all__ = [
     "GenerationResult",
     "ImageFormat",
     "Job",
+    "JobAttempt",
     "JobEvent",
     "JobEventType",
     "JobImage",

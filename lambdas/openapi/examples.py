@@ -7,6 +7,7 @@ from nvfp4_ddim_contracts import (
     FieldError,
     GenerationRequest,
     Job,
+    JobAttempt,
     JobImage,
     JobPage,
     JobProgress,
@@ -22,6 +23,7 @@ from nvfp4_ddim_contracts import (
 )
 from nvfp4_ddim_contracts.images import ImageData, ImageQuality, ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.models import Model, ModelList
+from nvfp4_ddim_contracts.pricing import estimate_inference
 from nvfp4_ddim_contracts.webhooks import JobEvent, JobEventType, JobRequest, WebhookSecret
 
 __all__ = [
@@ -78,6 +80,7 @@ def _queued() -> Job:
         state=JobState.QUEUED,
         request=_REQUEST,
         progress=JobProgress(total_steps=Preset.FAST.steps),
+        attempts=(JobAttempt(number=1),),
         created_at=_CREATED,
         updated_at=_CREATED,
     )
@@ -95,6 +98,14 @@ def _succeeded() -> Job:
             "updated_at": _CREATED + timedelta(seconds=2),
             "images": (image,),
             "provenance": _PROVENANCE,
+            "attempts": (
+                JobAttempt(
+                    number=1,
+                    started_at=_CREATED + timedelta(milliseconds=400),
+                    finished_at=_CREATED + timedelta(seconds=2),
+                ),
+            ),
+            "cost_estimate": estimate_inference("ml.g6.xlarge", 1.41),
             "timings": Timings(queue_seconds=0.02, generate_seconds=1.4, encode_seconds=0.01),
         }
     )

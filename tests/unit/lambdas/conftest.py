@@ -115,16 +115,20 @@ class FakeJobs:
             "state": transition.target,
             "updated_at": transition.at,
             "attempt": transition.next_attempt,
+            "attempts": transition.attempts,
             "step": transition.step,
             "images": transition.images,
             "provenance": transition.provenance,
             "timings": transition.timings,
+            "cost_estimate": transition.cost_estimate,
             "error": transition.error,
         }
         self.changes.append((job.state, transition.target))
         changed = job.model_copy(
             update={name: value for name, value in changes.items() if value is not None}
         )
+        if transition.next_attempt is not None:
+            changed = changed.model_copy(update={"started_at": None})
         self.items[job.id] = changed
         return changed
 
@@ -237,7 +241,7 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
         service=JobService(jobs, clock),
         submitter=JobSubmitter(jobs, FakeCatalogue(), clock, ids, policy),
         dispatcher=JobDispatcher(jobs, objects, inference),
-        recorder=ResultRecorder(jobs, objects, clock, max_attempts),
+        recorder=ResultRecorder(jobs, objects, clock, max_attempts, "ml.c7i.xlarge"),
         sweeper=JobSweeper(jobs, clock),
     )
 
