@@ -9,9 +9,10 @@ what the function needs, so that `infra/` gives it no more. `POWERTOOLS_SERVICE_
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Json, StringConstraints, model_validator
 
 from nvfp4_ddim_contracts.generation import ModelName
+from nvfp4_ddim_contracts.operations import ScalableTarget
 
 __all__ = [
     "AnnounceJobSettings",
@@ -28,6 +29,7 @@ __all__ = [
     "ListModelsSettings",
     "RecordResultSettings",
     "Settings",
+    "StopSpendingSettings",
     "SweepJobsSettings",
 ]
 
@@ -169,3 +171,9 @@ class SweepJobsSettings(_Table):
     """The schedule that expires overdue jobs."""
 
     state_index_name: NonEmpty
+
+
+class StopSpendingSettings(_Table):
+    """The topic that says that the budget is used up."""
+
+    scalable_targets: Json[tuple[ScalableTarget, ...]]

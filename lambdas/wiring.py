@@ -7,12 +7,14 @@ from datetime import timedelta
 from lambdas.adapters import clients
 from lambdas.adapters.cloudfront_signer import CloudFrontUrls
 from lambdas.adapters.dynamodb_jobs import DynamoDBJobs
+from lambdas.adapters.dynamodb_stop import DynamoDBStopFlag
 from lambdas.adapters.s3_archive import S3ZipArchive
 from lambdas.adapters.s3_catalogue import S3Catalogue
 from lambdas.adapters.s3_files import S3Files
 from lambdas.adapters.s3_objects import S3Objects
 from lambdas.adapters.s3_uploads import S3Uploads
 from lambdas.adapters.sagemaker_async import SageMakerAsync
+from lambdas.adapters.scaling import ScalingCapacity
 from lambdas.adapters.secrets import SecretsManagerStore
 from lambdas.adapters.sqs import SqsQueue
 from lambdas.adapters.system import RandomIds, SystemClock
@@ -25,6 +27,7 @@ from lambdas.domain.presenting import JobPresenter
 from lambdas.domain.publishing import FilePublisher
 from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.signing import SigningKeyService
+from lambdas.domain.stopping import ServiceSwitch, SubmissionGate
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
 from lambdas.domain.uploads import UploadIssuer
@@ -42,6 +45,7 @@ from lambdas.settings import (
     ListJobsSettings,
     ListModelsSettings,
     RecordResultSettings,
+    StopSpendingSettings,
     SweepJobsSettings,
 )
 
@@ -60,6 +64,7 @@ __all__ = [
     "job_service",
     "model_service",
     "recorder",
+    "service_switch",
     "signing_keys",
     "sweeper",
     "upload_issuer",
@@ -160,6 +165,15 @@ def sweeper(settings: SweepJobsSettings) -> JobSweeper:
     return JobSweeper(store, _CLOCK)
 
 
+def service_switch(settings: StopSpendingSettings) -> ServiceSwitch:
+    """Service of `stop_spending`."""
+    return ServiceSwitch(
+        flag=DynamoDBStopFlag(clients.dynamodb(), settings.table_name),
+        capacity=ScalingCapacity(clients.application_autoscaling(), settings.scalable_targets),
+        clock=_CLOCK,
+    )
+
+
 def announcer(settings: AnnounceJobSettings) -> WebhookAnnouncer:
     """Service of `announce_job`."""
     return WebhookAnnouncer(SqsQueue(clients.sqs(), settings.webhook_queue_url))
@@ -237,4 +251,5 @@ def _submitter(settings: CreateJobSettings, store: DynamoDBJobs) -> JobSubmitter
             lifetime=timedelta(seconds=settings.job_lifetime_seconds),
             deadline=timedelta(seconds=settings.job_deadline_seconds),
         ),
+        gate=SubmissionGate(DynamoDBStopFlag(clients.dynamodb(), settings.table_name), _CLOCK),
     )

@@ -46,7 +46,7 @@ class LocalCloud:
         faults = FaultInjector(settings)
         packages = PackageStore(settings.state_directory / "functions")
         self._runtime = LambdaRuntime(settings, packages)
-        functions = MotoFunctions(self._runtime)
+        functions = MotoFunctions(self._runtime, settings.aws_url)
         functions.install()
         self.sagemaker = SageMakerService(settings, faults)
         self.sagemaker.install()

@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.errors import MissingSettingError
@@ -54,6 +55,7 @@ class PythonFunction(lambda_.Function):
         timeout: cdk.Duration,
         memory_mb: int = 512,
         environment: Mapping[str, str] | None = None,
+        dead_letters: sqs.IQueue | None = None,
     ) -> None:
         """Define the function.
 
@@ -66,6 +68,7 @@ class PythonFunction(lambda_.Function):
             timeout: For one invocation.
             memory_mb: Memory, and with it the share of a CPU.
             environment: The handler's settings.
+            dead_letters: Gets events of asynchronous invocations that failed for good.
         """
         log_group = logs.LogGroup(
             scope,
@@ -97,6 +100,7 @@ class PythonFunction(lambda_.Function):
             timeout=timeout,
             memory_size=memory_mb,
             tracing=lambda_.Tracing.ACTIVE,
+            dead_letter_queue=dead_letters,
             environment={
                 "POWERTOOLS_SERVICE_NAME": handler,
                 "LOG_LEVEL": config.log_level,

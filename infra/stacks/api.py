@@ -8,6 +8,7 @@ from constructs import Construct
 
 from infra.constructs.alarms import ServiceAlarms
 from infra.constructs.api_functions import ApiFunctions
+from infra.constructs.dead_letters import publish_dead_letters
 from infra.constructs.http_api import HttpApi
 from infra.constructs.job_table import OWNER_INDEX, STATE_INDEX
 from infra.constructs.job_workers import JobWorkers
@@ -86,11 +87,13 @@ class ApiStack(cdk.Stack):
             signing_key=storage.signing_key,
             key=key,
         )
+        self.dead_letters = {**workers.dead_letters, **webhooks.dead_letters}
+        publish_dead_letters(self, self.dead_letters)
         alarms = ServiceAlarms(
             self,
             "Alarms",
             key=key,
-            dead_letters={**workers.dead_letters, **webhooks.dead_letters},
+            dead_letters={name: each.queue for name, each in self.dead_letters.items()},
             dispatch=workers.dispatch,
             endpoint_name=inference.endpoint.endpoint.attr_endpoint_name,
         )

@@ -11,6 +11,7 @@ from .records import (
     IdempotencyRecord,
     JobPosition,
     JobRecord,
+    ServiceStop,
     StoredUpload,
     Transition,
     UploadForm,
@@ -18,6 +19,7 @@ from .records import (
 
 __all__ = [
     "Archive",
+    "Capacity",
     "Clock",
     "FileStore",
     "IdFactory",
@@ -28,6 +30,7 @@ __all__ = [
     "ModelCatalogue",
     "ObjectStore",
     "SecretStore",
+    "StopFlag",
     "UploadStore",
     "UrlSigner",
     "WebhookSender",
@@ -267,4 +270,32 @@ class WebhookSender(Protocol):
         Raises:
             DeliveryFailedError: There was none, or the address must not be called.
         """
+        ...
+
+
+class StopFlag(Protocol):
+    """Whether the service is stopped, for all functions at once."""
+
+    def read(self) -> ServiceStop | None:
+        """The stop in force, or None."""
+        ...
+
+    def set(self, stop: ServiceStop) -> ServiceStop:
+        """Set the flag unless it is set; the stop in force afterwards."""
+        ...
+
+    def clear(self) -> None:
+        """Remove the flag; one that is not set is no error."""
+        ...
+
+
+class Capacity(Protocol):
+    """The machines behind the endpoints."""
+
+    def withdraw(self) -> None:
+        """Let no machine run."""
+        ...
+
+    def restore(self) -> None:
+        """Let as many run as the stage was deployed with."""
         ...

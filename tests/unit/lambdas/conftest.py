@@ -20,10 +20,12 @@ from lambdas.domain.records import (
     IdempotencyRecord,
     JobPosition,
     JobRecord,
+    ServiceStop,
     StoredUpload,
     Transition,
     UploadForm,
 )
+from lambdas.domain.stopping import ServiceSwitch, SubmissionGate
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
 from nvfp4_ddim_contracts import JobRequest, JobState, Preset
@@ -212,6 +214,39 @@ class FakeInference:
         self.calls.append((job_id, input_uri))
 
 
+class FakeStopFlag:
+    def __init__(self) -> None:
+        self.stop: ServiceStop | None = None
+        self.reads = 0
+
+    def read(self) -> ServiceStop | None:
+        self.reads += 1
+        return self.stop
+
+    def set(self, stop: ServiceStop) -> ServiceStop:
+        self.stop = self.stop or stop
+        return self.stop
+
+    def clear(self) -> None:
+        self.stop = None
+
+
+class FakeCapacity:
+    def __init__(self) -> None:
+        self.allowed = True
+        self.error: Exception | None = None
+
+    def withdraw(self) -> None:
+        if self.error:
+            raise self.error
+        self.allowed = False
+
+    def restore(self) -> None:
+        if self.error:
+            raise self.error
+        self.allowed = True
+
+
 class FakeCatalogue:
     def find(self, name: str) -> LiveModel | None:
         return MODEL if name == MODEL.name else None
@@ -228,6 +263,7 @@ class FakeSigner:
 def make_world(max_attempts: int = 2) -> SimpleNamespace:
     """The whole service on fakes."""
     clock, jobs, objects, inference = FakeClock(), FakeJobs(), FakeObjects(), FakeInference()
+    stop_flag, capacity = FakeStopFlag(), FakeCapacity()
     policy = SubmissionPolicy(MODEL.name, timedelta(days=1), timedelta(minutes=10))
     ids = FakeIds()
     return SimpleNamespace(
@@ -237,9 +273,14 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
         inference=inference,
         ids=ids,
         uploads=FakeUploads(),
+        stop_flag=stop_flag,
+        capacity=capacity,
+        switch=ServiceSwitch(stop_flag, capacity, clock),
         signer=FakeSigner(),
         service=JobService(jobs, clock),
-        submitter=JobSubmitter(jobs, FakeCatalogue(), clock, ids, policy),
+        submitter=JobSubmitter(
+            jobs, FakeCatalogue(), clock, ids, policy, SubmissionGate(stop_flag, clock)
+        ),
         dispatcher=JobDispatcher(jobs, objects, inference),
         recorder=ResultRecorder(jobs, objects, clock, max_attempts, "ml.c7i.xlarge"),
         sweeper=JobSweeper(jobs, clock),
