@@ -14,17 +14,21 @@ from .paths import BUNDLED_MODELS
 
 __all__ = [
     "DEFAULT_LOCAL_PORT_BASE",
+    "SERVICE_TAG",
     "ApiLimits",
     "CustomDomain",
     "ImageTarget",
     "InferenceCapacity",
     "JobTimes",
     "LocalUrls",
+    "SpendingLimit",
     "StageConfig",
     "stage_config",
 ]
 
 DEFAULT_LOCAL_PORT_BASE = 4610
+SERVICE_TAG = ("service", "nvfp4-ddim")
+"""With the tag `stage` it marks every resource, and what the budget counts."""
 
 
 class ImageTarget(StrEnum):
@@ -81,6 +85,21 @@ class JobTimes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpendingLimit:
+    """What the stage may cost.
+
+    Attributes:
+        monthly_usd: In a calendar month; the service stops when it is spent.
+        warn_at_percent: When operators are warned before.
+        mail: Who gets warnings and alarms; None leaves it to subscriptions made by hand.
+    """
+
+    monthly_usd: int
+    warn_at_percent: tuple[int, ...] = (50, 80)
+    mail: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CustomDomain:
     """A name of one's own for the CDN.
 
@@ -112,6 +131,7 @@ class StageConfig:
         capacity: Machines for inference.
         limits: Use per API key.
         times: Deadlines and lifetimes.
+        spending: What it may cost.
         keep_data: Whether buckets, table and keys outlive their stack. Where not, deletion empties
             them first.
         encrypt_table_with_own_key: Whether the job table uses the stage's key, not AWS's own.
@@ -130,6 +150,7 @@ class StageConfig:
     capacity: InferenceCapacity
     limits: ApiLimits
     times: JobTimes = field(default_factory=JobTimes)
+    spending: SpendingLimit
     keep_data: bool = False
     encrypt_table_with_own_key: bool = False
     log_retention_days: int = 14
@@ -148,6 +169,7 @@ _DEV = StageConfig(
         instance_type="ml.c7i.xlarge", image_target=ImageTarget.CPU, max_instances=1
     ),
     limits=ApiLimits(requests_per_second=10, burst=20, requests_per_month=100_000),
+    spending=SpendingLimit(monthly_usd=50),
 )
 
 _PROD = StageConfig(
@@ -163,6 +185,8 @@ _PROD = StageConfig(
     ),
     limits=ApiLimits(requests_per_second=50, burst=100, requests_per_month=2_000_000),
     times=JobTimes(results_days=30, lifetime_seconds=30 * 86_400),
+    # Two of the four machines, day and night.
+    spending=SpendingLimit(monthly_usd=1_700),
     keep_data=True,
     encrypt_table_with_own_key=True,
     log_retention_days=90,

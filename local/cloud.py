@@ -16,7 +16,9 @@ from .cloudformation import (
     register_adapters,
 )
 from .cloudformation.api_gateway import api_gateway_adapters
+from .cloudformation.budgets import BudgetAdapter
 from .cloudformation.cloudfront import cloudfront_adapters
+from .cloudformation.cloudwatch import cloudwatch_adapters
 from .cloudformation.custom_resources import CustomResource, ResponseInbox
 from .cloudformation.sagemaker import EndpointAdapter
 from .cloudformation.scaling import scaling_adapters
@@ -64,6 +66,8 @@ class LocalCloud:
                 *api_gateway_adapters(settings.aws_url),
                 *cloudfront_adapters(settings.aws_url, registry, settings.cdn_host),
                 *scaling_adapters(settings.aws_url),
+                *cloudwatch_adapters(settings.aws_url),
+                BudgetAdapter(settings.aws_url),
                 EndpointAdapter(settings.aws_url, self.sagemaker),
                 CustomResource(functions.invoke, self._inbox),
             ]

@@ -61,18 +61,14 @@ def find_stage(clients: Clients, name: str) -> Stage:
         StageNotFoundError: The account has no such stack in this region.
     """
     prefix = f"Nvfp4Ddim-{name}-"
-    outputs: dict[str, str] = {}
-    found = False
-    for page in clients("cloudformation").get_paginator("describe_stacks").paginate():
-        for stack in page["Stacks"]:
-            if stack["StackName"].startswith(prefix):
-                found = True
-                outputs |= {
-                    each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", [])
-                }
-    if not found:
+    pages = clients("cloudformation").get_paginator("describe_stacks").paginate()
+    stacks = [
+        stack for page in pages for stack in page["Stacks"] if stack["StackName"].startswith(prefix)
+    ]
+    if not stacks:
         raise StageNotFoundError(
             f"No stack is called {prefix}... here. Check --stage, --region and the account; the "
             "local cloud's stage is called 'local'."
         )
-    return Stage(name, outputs)
+    outputs = [output for stack in stacks for output in stack.get("Outputs", [])]
+    return Stage(name, {each["OutputKey"]: each["OutputValue"] for each in outputs})

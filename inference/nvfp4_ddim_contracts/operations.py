@@ -9,7 +9,13 @@ from pydantic import Field
 
 from ._base import Contract
 
-__all__ = ["DEAD_LETTERS_OUTPUT", "DeadLetterKind", "DeadLetters", "ScalableTarget"]
+__all__ = [
+    "DEAD_LETTERS_OUTPUT",
+    "DeadLetterKind",
+    "DeadLetters",
+    "ScalableTarget",
+    "metrics_namespace",
+]
 
 DEAD_LETTERS_OUTPUT = "DeadLetters"
 """Every output whose name starts so is a `DeadLetters` document."""
@@ -42,3 +48,8 @@ class ScalableTarget(Contract):
 
     resource_id: str = Field(pattern=r"^endpoint/[^/]+/variant/[^/]+$")
     max_capacity: int = Field(ge=1, description="Instances at most while the service runs.")
+
+
+def metrics_namespace(stage: str) -> str:
+    """CloudWatch's namespace of a stage's own metrics: stages may share an account."""
+    return f"Nvfp4Ddim/{stage}"

@@ -10,6 +10,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
+from infra.runbook import alarm_description
 from infra.stages import InferenceCapacity
 from nvfp4_ddim_contracts.operations import ScalableTarget
 
@@ -76,7 +77,9 @@ class EndpointScaling(Construct):
         alarm = cloudwatch.Alarm(
             self,
             "WorkWithoutCapacity",
-            alarm_description="Requests wait and no instance runs: start one.",
+            alarm_description=alarm_description(
+                "Requests wait and no instance runs: one is started.", "WorkWithoutCapacity"
+            ),
             metric=_queue_metric("HasBacklogWithoutCapacity", endpoint_name),
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

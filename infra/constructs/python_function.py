@@ -14,6 +14,7 @@ from infra.lambda_bundle import LambdaBundle
 from infra.nag import accept_finding
 from infra.stages import StageConfig
 from lambdas.settings import Settings
+from nvfp4_ddim_contracts.operations import metrics_namespace
 
 __all__ = ["PythonFunction", "environment_for", "log_retention"]
 
@@ -102,6 +103,7 @@ class PythonFunction(lambda_.Function):
             tracing=lambda_.Tracing.ACTIVE,
             dead_letter_queue=dead_letters,
             environment={
+                "POWERTOOLS_METRICS_NAMESPACE": metrics_namespace(config.name),
                 "POWERTOOLS_SERVICE_NAME": handler,
                 "LOG_LEVEL": config.log_level,
                 **(environment or {}),

@@ -56,7 +56,7 @@ class SpendingStop(Construct):
         """
         super().__init__(scope, construct_id)
         self.topic = EncryptedTopic(self, "Topic", key=key)
-        _let_budgets_publish(self.topic)
+        self.topic.allow_budgets()
         self.scalable_targets = cdk.Stack.of(self).to_json_string(
             [each.limits.model_dump() for each in scaling]
         )
@@ -78,24 +78,6 @@ class SpendingStop(Construct):
             _allow_scaling(self.function, each)
         self.topic.add_subscription(subscriptions.LambdaSubscription(self.function))
         self.dead_letters = DeadLetterSource.of_events(lost, self.function)
-
-
-def _let_budgets_publish(topic: EncryptedTopic) -> None:
-    stack = cdk.Stack.of(topic)
-    topic.add_to_resource_policy(
-        iam.PolicyStatement(
-            sid="Budgets",
-            principals=[iam.ServicePrincipal("budgets.amazonaws.com")],
-            actions=["sns:Publish"],
-            resources=[topic.topic_arn],
-            conditions={
-                "StringEquals": {"aws:SourceAccount": stack.account},
-                "ArnLike": {
-                    "aws:SourceArn": f"arn:{stack.partition}:budgets::{stack.account}:budget/*"
-                },
-            },
-        )
-    )
 
 
 def _allow_scaling(function: PythonFunction, scaling: EndpointScaling) -> None:

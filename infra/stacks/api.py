@@ -6,7 +6,6 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.constructs.alarms import ServiceAlarms
 from infra.constructs.api_functions import ApiFunctions
 from infra.constructs.dead_letters import publish_dead_letters
 from infra.constructs.http_api import HttpApi
@@ -25,7 +24,13 @@ __all__ = ["ApiStack"]
 
 
 class ApiStack(cdk.Stack):
-    """What callers see."""
+    """What callers see.
+
+    Attributes:
+        http: The REST API.
+        dispatch: Feeds the endpoint from the job table.
+        dead_letters: Every dead-letter queue of the stack, by what it holds.
+    """
 
     def __init__(
         self,
@@ -56,7 +61,7 @@ class ApiStack(cdk.Stack):
             signing_key=storage.signing_key,
             webhook_secret=calls.secret,
         )
-        api = HttpApi(
+        self.http = HttpApi(
             self,
             "Http",
             config=config,
@@ -87,31 +92,27 @@ class ApiStack(cdk.Stack):
             signing_key=storage.signing_key,
             key=key,
         )
+        self.dispatch = workers.dispatch
         self.dead_letters = {**workers.dead_letters, **webhooks.dead_letters}
         publish_dead_letters(self, self.dead_letters)
-        alarms = ServiceAlarms(
-            self,
-            "Alarms",
-            key=key,
-            dead_letters={name: each.queue for name, each in self.dead_letters.items()},
-            dispatch=workers.dispatch,
-            endpoint_name=inference.endpoint.endpoint.attr_endpoint_name,
-        )
         PublishedFiles(
             self,
             "ConsoleFiles",
             publisher=FilePublisher(self, "Publisher", config=config, bundle=bundle),
             bucket=storage.console,
             source=WEB,
-            inline={"config.json": self.to_json_string({"apiUrl": api.base_url})},
+            inline={"config.json": self.to_json_string({"apiUrl": self.http.base_url})},
         )
         for name, value, description in (
-            ("ApiUrl", api.base_url, "Base of /v1/jobs and the other paths"),
+            ("ApiUrl", self.http.base_url, "Base of /v1/jobs and the other paths"),
             ("ConsoleUrl", f"{storage.cdn.base_url}/", "The console page"),
             ("CdnUrl", storage.cdn.base_url, "Base of results and artifacts"),
-            ("ApiKeyId", api.key.key_id, "aws apigateway get-api-key --include-value --api-key ID"),
+            (
+                "ApiKeyId",
+                self.http.key.key_id,
+                "aws apigateway get-api-key --include-value --api-key ID",
+            ),
             ("JobTableName", storage.table.table_name, "The job table"),
-            ("AlarmTopicArn", alarms.topic.topic_arn, "Subscribe to hear of trouble"),
         ):
             cdk.CfnOutput(self, name, value=value, description=description)
 
