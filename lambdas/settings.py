@@ -1,9 +1,9 @@
 """What each function reads from its environment, once per process, into a frozen typed model.
 
 A field `table_name` is the environment variable `TABLE_NAME`. A function's model lists exactly
-what the function needs, so that `infra/` gives it no more. `POWERTOOLS_SERVICE_NAME` and
-`LOG_LEVEL` are read by the logger itself; the functions `authorize`, `publish_files` and
-`signing_key` need nothing else.
+what the function needs, so that `infra/` gives it no more. `POWERTOOLS_SERVICE_NAME`,
+`POWERTOOLS_METRICS_NAMESPACE` and `LOG_LEVEL` are read by Powertools itself; the functions
+`authorize`, `publish_files` and `signing_key` need nothing else.
 """
 
 from collections.abc import Mapping

@@ -8,6 +8,7 @@ from lambdas.adapters import clients
 from lambdas.adapters.cloudfront_signer import CloudFrontUrls
 from lambdas.adapters.dynamodb_jobs import DynamoDBJobs
 from lambdas.adapters.dynamodb_stop import DynamoDBStopFlag
+from lambdas.adapters.job_metrics import JobMetrics
 from lambdas.adapters.s3_archive import S3ZipArchive
 from lambdas.adapters.s3_catalogue import S3Catalogue
 from lambdas.adapters.s3_files import S3Files
@@ -154,6 +155,7 @@ def recorder(settings: RecordResultSettings) -> ResultRecorder:
         clock=_CLOCK,
         max_attempts=settings.max_attempts,
         instance_type=settings.instance_type,
+        meter=JobMetrics(),
     )
 
 

@@ -7,13 +7,12 @@ a stage costs that nobody uses. It is arithmetic on `Assumptions`, all of which 
 import math
 from dataclasses import dataclass
 
+from infra.stages import StageConfig
 from nvfp4_ddim_contracts.pricing import (
     SAGEMAKER_USD_PER_HOUR,
     LambdaArchitecture,
     estimate_lambda_usd,
 )
-
-from infra.stages import StageConfig
 
 from . import prices
 from .errors import UnknownPriceError

@@ -7,6 +7,7 @@ from typing import IO, Protocol
 from nvfp4_ddim_contracts import JobState
 from nvfp4_ddim_contracts.models import LiveModel
 
+from .measuring import JobLatency
 from .records import (
     IdempotencyRecord,
     JobPosition,
@@ -24,6 +25,7 @@ __all__ = [
     "FileStore",
     "IdFactory",
     "InferenceQueue",
+    "JobMeter",
     "JobStore",
     "KeyPairs",
     "MessageQueue",
@@ -298,4 +300,12 @@ class Capacity(Protocol):
 
     def restore(self) -> None:
         """Let as many run as the stage was deployed with."""
+        ...
+
+
+class JobMeter(Protocol):
+    """Whoever wants to know how jobs went."""
+
+    def succeeded(self, job: JobRecord, latency: JobLatency) -> None:
+        """Note a job that has just succeeded."""
         ...

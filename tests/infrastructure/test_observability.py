@@ -199,9 +199,7 @@ def test_server_errors_are_counted_from_the_access_log(assembly: Assembly) -> No
 
 def test_what_alarms_look_at_is_what_functions_count(assembly: Assembly) -> None:
     """An alarm on a metric that nobody emits never goes off."""
-    sources = "\n".join(
-        path.read_text() for path in (REPOSITORY / "lambdas").rglob("*.py")
-    )
+    sources = "\n".join(path.read_text() for path in (REPOSITORY / "lambdas").rglob("*.py"))
     text = json.dumps(assembly.observability.body)
     names = set(re.findall(r'"MetricName": "(\w+)"', text)) | set(
         re.findall(r'Nvfp4Ddim/dev\\\\",\\\\"(\w+)', text)

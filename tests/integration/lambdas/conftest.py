@@ -33,6 +33,7 @@ ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "eu-central-1",
+    "POWERTOOLS_METRICS_NAMESPACE": "Nvfp4Ddim/test",
     "POWERTOOLS_SERVICE_NAME": "test",
     "TABLE_NAME": TABLE,
     "OWNER_INDEX_NAME": "by-owner",

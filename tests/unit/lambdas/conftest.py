@@ -15,6 +15,7 @@ from lambdas.domain.errors import (
     TransitionRefusedError,
 )
 from lambdas.domain.jobs import JobService
+from lambdas.domain.measuring import JobLatency
 from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.records import (
     IdempotencyRecord,
@@ -231,6 +232,14 @@ class FakeStopFlag:
         self.stop = None
 
 
+class FakeMeter:
+    def __init__(self) -> None:
+        self.seen: list[tuple[JobRecord, JobLatency]] = []
+
+    def succeeded(self, job: JobRecord, latency: JobLatency) -> None:
+        self.seen.append((job, latency))
+
+
 class FakeCapacity:
     def __init__(self) -> None:
         self.allowed = True
@@ -263,7 +272,7 @@ class FakeSigner:
 def make_world(max_attempts: int = 2) -> SimpleNamespace:
     """The whole service on fakes."""
     clock, jobs, objects, inference = FakeClock(), FakeJobs(), FakeObjects(), FakeInference()
-    stop_flag, capacity = FakeStopFlag(), FakeCapacity()
+    stop_flag, capacity, meter = FakeStopFlag(), FakeCapacity(), FakeMeter()
     policy = SubmissionPolicy(MODEL.name, timedelta(days=1), timedelta(minutes=10))
     ids = FakeIds()
     return SimpleNamespace(
@@ -275,6 +284,7 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
         uploads=FakeUploads(),
         stop_flag=stop_flag,
         capacity=capacity,
+        meter=meter,
         switch=ServiceSwitch(stop_flag, capacity, clock),
         signer=FakeSigner(),
         service=JobService(jobs, clock),
@@ -282,7 +292,7 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
             jobs, FakeCatalogue(), clock, ids, policy, SubmissionGate(stop_flag, clock)
         ),
         dispatcher=JobDispatcher(jobs, objects, inference),
-        recorder=ResultRecorder(jobs, objects, clock, max_attempts, "ml.c7i.xlarge"),
+        recorder=ResultRecorder(jobs, objects, clock, max_attempts, "ml.c7i.xlarge", meter),
         sweeper=JobSweeper(jobs, clock),
     )
 
