@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table
 
+from infra.errors import InfraError
 from nvfp4_ddim_contracts.operations import DeadLetters
 
 from .dead_letters import inspect
@@ -95,6 +96,41 @@ def resume(stage: StageName = "dev", region: Region = None, endpoint_url: Endpoi
     typer.echo(f"Resumed. It was stopped: {ended.reason}" if ended else "It was not stopped.")
 
 
+@app.command()
+def cost(
+    stage: StageName = "dev",
+    images_per_day: Annotated[int, typer.Option(min=0, help="Pictures, one a job.")] = 500,
+    model: Annotated[
+        str | None, typer.Option(help="Takes the measured time of a picture; else the stage's.")
+    ] = None,
+    seconds_per_image: Annotated[
+        float | None, typer.Option(min=0.01, help="The machine's work on one; else as measured.")
+    ] = None,
+    bursts_per_day: Annotated[
+        int, typer.Option(min=1, help="How often a day work comes to sleeping machines.")
+    ] = 4,
+    markdown: Annotated[bool, typer.Option("--markdown", help="For a page.")] = False,
+) -> None:
+    """Estimate what a stage costs a picture and a month, from list prices; asks nobody.
+
+    Machines, the idle ones apart, and everything else. All that the estimate assumes is printed.
+    """
+    from infra.stages import stage_config
+
+    from .cost_report import as_markdown, as_text
+    from .costs import Assumptions, Load, measured_seconds, stage_cost
+
+    config = stage_config(stage)
+    seconds = seconds_per_image or measured_seconds(model or config.model_name)
+    load = Load(
+        images_per_day=images_per_day, seconds_per_image=seconds, bursts_per_day=bursts_per_day
+    )
+    assumptions = Assumptions()
+    estimate = stage_cost(config, load, assumptions)
+    render = as_markdown if markdown else as_text
+    typer.echo(render(estimate, load, assumptions))
+
+
 def _clients(region: str | None, endpoint_url: str | None) -> Clients:
     session = boto3.Session(region_name=region)
     return lambda service: session.client(service, endpoint_url=endpoint_url)  # type: ignore[call-overload]
@@ -126,6 +162,6 @@ def main() -> None:
     """Entry point: 0 done, 1 failed, 2 wrong usage, 3 some messages were kept."""
     try:
         app()
-    except (OperationsError, ClientError, BotoCoreError) as error:
+    except (OperationsError, InfraError, ClientError, BotoCoreError) as error:
         typer.echo(f"Error: {error}", err=True)
         sys.exit(_EXIT_FAILED)

@@ -4,9 +4,11 @@ An estimate of three parts: what each picture costs, what machines cost while th
 a stage costs that nobody uses. It is arithmetic on `Assumptions`, all of which the command prints.
 """
 
+import json
 import math
 from dataclasses import dataclass
 
+from infra.paths import REPOSITORY
 from infra.stages import StageConfig
 from nvfp4_ddim_contracts.pricing import (
     SAGEMAKER_USD_PER_HOUR,
@@ -17,12 +19,14 @@ from nvfp4_ddim_contracts.pricing import (
 from . import prices
 from .errors import UnknownPriceError
 
-__all__ = ["Assumptions", "LaneCost", "Load", "StageCost", "stage_cost"]
+__all__ = ["Assumptions", "LaneCost", "Load", "StageCost", "measured_seconds", "stage_cost"]
 
 DAYS_PER_MONTH = 30
 _HOUR = 3_600
 _DAY = 24 * _HOUR
 _GB = 1_000_000_000
+_MEASURED_MODEL = "emoji-64"
+_MEASUREMENTS = REPOSITORY / "docs" / "benchmarks" / "demo.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,6 +117,24 @@ class StageCost:
     standing_usd_per_month: float
     usd_per_month: float
     usd_per_image: float | None
+
+
+def measured_seconds(model: str) -> float:
+    """How long a picture takes in the container, preset balanced, as docs/benchmarks has it.
+
+    It was measured on two processor cores, which is what ml.c7i.xlarge has; a GPU is faster, so
+    that the estimate for one is too high rather than too low.
+
+    Raises:
+        UnknownPriceError: The model was not measured.
+    """
+    if model != _MEASURED_MODEL:
+        raise UnknownPriceError(
+            f"How long a picture of '{model}' takes was not measured; say it by "
+            "--seconds-per-image."
+        )
+    entries = json.loads(_MEASUREMENTS.read_text())
+    return float(next(each["value"] for each in entries if each["id"] == "generate_seconds"))
 
 
 def stage_cost(config: StageConfig, load: Load, assumptions: Assumptions) -> StageCost:

@@ -1,5 +1,6 @@
 """Fakes of the domain's ports: in memory, with a clock that only moves when told to."""
 
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,9 @@ from lambdas.domain.sweeping import JobSweeper
 from nvfp4_ddim_contracts import JobRequest, JobState, Preset
 from nvfp4_ddim_contracts.jobs import is_legal
 from nvfp4_ddim_contracts.models import LiveModel
+
+# Functions get it from the stack; without it no metric can be written.
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Nvfp4Ddim/test")
 
 MODEL = LiveModel(
     name="emoji-64",
