@@ -97,7 +97,7 @@ def resume(stage: StageName = "dev", region: Region = None, endpoint_url: Endpoi
 
 
 @app.command()
-def cost(
+def cost(  # noqa: PLR0917 - typer makes options of them
     stage: StageName = "dev",
     images_per_day: Annotated[int, typer.Option(min=0, help="Pictures, one a job.")] = 500,
     model: Annotated[
