@@ -10,6 +10,7 @@ from tests.infrastructure.assembly import Assembly, Template
 __all__ = ["summarise"]
 
 _HASH = re.compile(r"(?<=[A-Za-z])[0-9A-F]{8}\b")
+_EXPORT = re.compile(r".*ExportsOutput(?:FnGetAtt|Ref)(\w+?)[0-9A-F]{8}([A-Za-z]*?)(?:[0-9A-F]{8})?$")
 _STATEFUL = (
     "AWS::DynamoDB::Table",
     "AWS::KMS::Key",
@@ -83,8 +84,13 @@ def _name(value: Any) -> str:
         if kind == "Fn::GetAtt":
             return f"<{_stable(inner[0])}.{inner[1]}>"
         if kind == "Fn::ImportValue":
-            return f"<{_stable(inner.split('ExportsOutput')[-1])}>"
+            return f"<{_EXPORT.sub(_imported, inner)}>"
     return _stable(json.dumps(value, sort_keys=True))
+
+
+def _imported(export: re.Match[str]) -> str:
+    name, attribute = export.groups()
+    return f"{name}.{attribute}" if attribute else str(name)
 
 
 def _stable(text: str) -> str:
