@@ -169,7 +169,7 @@ def _asynchronous(config: StageConfig, load: Load, assumptions: Assumptions) -> 
         )
     bursts = min(load.bursts_per_day, load.images_per_day)
     pause = assumptions.start_seconds + assumptions.notice_seconds
-    idle = bursts * (pause + capacity.scale_in_cooldown_seconds)
+    idle: float = bursts * (pause + capacity.scale_in_cooldown_seconds)
     # As many machines as the work fills run all day at most.
     idle = min(idle, _DAY * max(1, math.ceil(busy / _DAY)) - busy)
     return LaneCost(

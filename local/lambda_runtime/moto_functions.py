@@ -150,7 +150,7 @@ def _keep_dead_letter_configuration() -> None:
 
 def _notification(message: str, subject: str | None) -> dict[str, Any]:
     """SNS's event for a function. moto does not say which topic it came from."""
-    notification = {
+    notification: dict[str, Any] = {
         "Type": "Notification",
         "MessageId": str(uuid.uuid4()),
         "Subject": subject,

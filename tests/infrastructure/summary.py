@@ -10,7 +10,9 @@ from tests.infrastructure.assembly import Assembly, Template
 __all__ = ["summarise"]
 
 _HASH = re.compile(r"(?<=[A-Za-z])[0-9A-F]{8}\b")
-_EXPORT = re.compile(r".*ExportsOutput(?:FnGetAtt|Ref)(\w+?)[0-9A-F]{8}([A-Za-z]*?)(?:[0-9A-F]{8})?$")
+_EXPORT = re.compile(
+    r".*ExportsOutput(?:FnGetAtt|Ref)(\w+?)[0-9A-F]{8}([A-Za-z]*?)(?:[0-9A-F]{8})?$"
+)
 _STATEFUL = (
     "AWS::DynamoDB::Table",
     "AWS::KMS::Key",

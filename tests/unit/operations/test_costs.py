@@ -81,7 +81,8 @@ def test_a_model_that_was_not_measured_needs_its_seconds() -> None:
 
 
 def test_the_page_is_what_the_commands_say() -> None:
-    sections = re.findall(r"^## `cost ([^`]+)`\n\n(.+?)\n*(?=^## |\Z)", PAGE.read_text(), re.M | re.S)
+    pattern = r"^## `cost ([^`]+)`\n\n(.+?)\n*(?=^## |\Z)"
+    sections = re.findall(pattern, PAGE.read_text(), re.M | re.S)
     assert len(sections) == 2
     for arguments, table in sections:
         result = CliRunner().invoke(app, ["cost", *shlex.split(arguments), "--markdown"])
