@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -108,6 +108,7 @@ def test_looking_into_a_queue_takes_nothing_out(stage: Any) -> None:
     assert len(stage.bodies("event-dead")) == 2
 
 
+@settings(deadline=None)
 @given(st.integers(0, 260))
 def test_no_change_is_left_out_of_the_events(count: int) -> None:
     batch = FailedBatch.model_validate(
@@ -128,6 +129,7 @@ def test_no_change_is_left_out_of_the_events(count: int) -> None:
     assert len(set(numbers)) == count
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.text()) | st.text() | st.none())
 def test_only_a_note_is_a_note(anything: Any) -> None:
     with pytest.raises(ValidationError):

@@ -4,7 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -47,6 +47,7 @@ def test_a_stage_that_nobody_uses_costs_what_stands() -> None:
     assert cost.usd_per_image is None
 
 
+@settings(deadline=None)
 @given(st.integers(0, 100_000), st.integers(1, 200))
 def test_the_parts_make_the_whole_and_no_machine_runs_for_more_than_the_day(
     images: int, bursts: int

@@ -1,7 +1,7 @@
 from datetime import timedelta
 from types import SimpleNamespace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdas.domain.measuring import latency_of
@@ -44,6 +44,7 @@ def test_only_the_success_that_counted_is_measured(
     assert len(world.meter.seen) == 1
 
 
+@settings(deadline=None)
 @given(st.floats(-1e6, 1e6))
 def test_no_part_is_below_zero_where_clocks_differ(new_world: object, skew: float) -> None:
     world = new_world()  # type: ignore[operator]
