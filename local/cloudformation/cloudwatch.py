@@ -3,6 +3,8 @@
 import re
 from typing import Any, ClassVar
 
+from moto.cloudwatch.responses import CloudWatchResponse
+
 from local.errors import ProvisioningError
 from local.settings import ACCOUNT_ID, REGION
 
@@ -118,4 +120,6 @@ def _typed(value: Any, key: str = "") -> Any:
 
 def cloudwatch_adapters(aws_url: str) -> list[ResourceAdapter]:
     """All adapters of this file."""
+    # moto stores both kinds by one method, and forgot to let the other action call it.
+    CloudWatchResponse.put_composite_alarm = CloudWatchResponse.put_metric_alarm
     return [Alarm(aws_url), CompositeAlarm(aws_url), MetricFilter(aws_url)]
