@@ -11,8 +11,10 @@ PRESET ?= balanced
 STEPS ?=
 SEED ?=
 OUT ?=
+STAGE ?= dev
+IMAGES ?= 500
 
-.PHONY: help install demo up down destroy status test lint unit bench bench-smoke clean
+.PHONY: help install demo up down destroy status test lint unit cost checkov bench bench-smoke clean
 
 help: ## Show this help
 	@echo "make demo    deploy everything into a local cloud and draw a picture"
@@ -22,6 +24,8 @@ help: ## Show this help
 	@echo "make down    stop the local cloud and everything in it"
 	@echo "make destroy cdk destroy --all in the local cloud"
 	@echo "make test    everything that CI runs"
+	@echo "make cost    what a stage costs a month: STAGE=dev|prod IMAGES=500"
+	@echo "make checkov check the templates of STAGE with checkov, in an environment of its own"
 	@echo "make bench   measure every number of docs/benchmarks again (hours); bench-smoke: a minute"
 	@echo "make clean   stop the local cloud and remove what these commands made"
 
@@ -56,6 +60,13 @@ lint: $(VENV)/.test node_modules/.installed ## Style, types, import directions
 
 unit: $(VENV)/.test ## Fast tests only
 	$(BIN)/python -m pytest tests/unit
+
+cost: $(VENV)/.runtime ## What a stage costs
+	@$(BIN)/python -m operations cost --stage "$(STAGE)" --images-per-day $(IMAGES)
+
+checkov: $(VENV)/.runtime ## Checkov's opinion of the templates
+	CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"stage": "$(STAGE)"}' $(BIN)/python app.py
+	scripts/checkov.sh cdk.out
 
 # The peers are large and one of them is built from source: only measuring needs them.
 $(VENV)/.peers: pyproject.toml $(VENV)/.test

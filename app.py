@@ -5,6 +5,7 @@ Context (`-c name=value`):
     imageUri            an inference image in ECR to use instead of building inference/Dockerfile
     cdnDomain           a domain of one's own for the CDN, with
     cdnCertificateArn   the ARN of its ACM certificate in us-east-1
+    alarmMail           who gets alarms and the budget's warnings
 """
 
 import json
@@ -43,6 +44,8 @@ def _config(app: cdk.App) -> StageConfig:
         app.node.try_get_context("stage") or "dev",
         local_port_base=int(os.environ.get("NVFP4_LOCAL_PORT_BASE", DEFAULT_LOCAL_PORT_BASE)),
     )
+    mail = app.node.try_get_context("alarmMail")
+    config = replace(config, spending=replace(config.spending, mail=mail))
     name = app.node.try_get_context("cdnDomain")
     certificate = app.node.try_get_context("cdnCertificateArn")
     if (name is None) != (certificate is None):

@@ -1,4 +1,4 @@
-"""The whole service: its three stacks, in the order of their dependence."""
+"""The whole service: its stacks, in the order of their dependence."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,9 @@ from .model_release import read_release
 from .nag import check_best_practices
 from .stacks.api import ApiStack
 from .stacks.inference import InferenceStack
+from .stacks.observability import ObservabilityStack
 from .stacks.storage import StorageStack
-from .stages import StageConfig
+from .stages import SERVICE_TAG, StageConfig
 
 __all__ = ["Service", "add_service"]
 
@@ -22,6 +23,7 @@ class Service:
     storage: StorageStack
     inference: InferenceStack
     api: ApiStack
+    observability: ObservabilityStack
 
 
 def add_service(
@@ -71,11 +73,20 @@ def add_service(
         bundle=bundle,
         env=env,
     )
+    observability = ObservabilityStack(
+        app,
+        f"{prefix}-observability",
+        config=config,
+        storage=storage,
+        inference=inference,
+        api=api,
+        env=env,
+    )
     if storage.network:
         storage.network.enclose_functions(api)
         storage.network.enclose_model(inference.endpoint.model, inference.endpoint.role)
-    cdk.Tags.of(app).add("service", "nvfp4-ddim")
+    cdk.Tags.of(app).add(*SERVICE_TAG)
     cdk.Tags.of(app).add("stage", config.name)
     if config.local_urls is None:
         check_best_practices(app)
-    return Service(storage=storage, inference=inference, api=api)
+    return Service(storage=storage, inference=inference, api=api, observability=observability)

@@ -14,6 +14,7 @@ from .paths import BUNDLED_MODELS
 
 __all__ = [
     "DEFAULT_LOCAL_PORT_BASE",
+    "SERVICE_TAG",
     "ApiLimits",
     "CustomDomain",
     "Firewall",
@@ -22,11 +23,14 @@ __all__ = [
     "JobTimes",
     "LocalUrls",
     "PeopleAccess",
+    "SpendingLimit",
     "StageConfig",
     "stage_config",
 ]
 
 DEFAULT_LOCAL_PORT_BASE = 4610
+SERVICE_TAG = ("service", "nvfp4-ddim")
+"""With the tag `stage` it marks every resource, and what the budget counts."""
 
 
 class ImageTarget(StrEnum):
@@ -110,6 +114,21 @@ class JobTimes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SpendingLimit:
+    """What the stage may cost.
+
+    Attributes:
+        monthly_usd: In a calendar month; the service stops when it is spent.
+        warn_at_percent: When operators are warned before.
+        mail: Who gets warnings and alarms; None leaves it to subscriptions made by hand.
+    """
+
+    monthly_usd: int
+    warn_at_percent: tuple[int, ...] = (50, 80)
+    mail: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class CustomDomain:
     """A name of one's own for the CDN.
 
@@ -147,6 +166,7 @@ class StageConfig:
         private_network: Whether functions and the endpoint run in a network without a way out; its
             endpoints have a price per hour.
         times: Deadlines and lifetimes.
+        spending: What it may cost.
         keep_data: Whether buckets, table and keys outlive their stack. Where not, deletion empties
             them first.
         encrypt_table_with_own_key: Whether the job table uses the stage's key, not AWS's own.
@@ -170,6 +190,7 @@ class StageConfig:
     firewall: Firewall | None = None
     private_network: bool = False
     times: JobTimes = field(default_factory=JobTimes)
+    spending: SpendingLimit
     keep_data: bool = False
     encrypt_table_with_own_key: bool = False
     log_retention_days: int = 14
@@ -192,6 +213,7 @@ _DEV = StageConfig(
     people=PeopleAccess(
         limits=ApiLimits(requests_per_second=10, burst=20, requests_per_month=100_000)
     ),
+    spending=SpendingLimit(monthly_usd=50),
 )
 
 _PROD = StageConfig(
@@ -212,6 +234,8 @@ _PROD = StageConfig(
     # An office behind one address polls each of its jobs about once a second.
     firewall=Firewall(requests_per_address=6_000),
     times=JobTimes(results_days=30, lifetime_seconds=30 * 86_400),
+    # Two of the four machines, day and night.
+    spending=SpendingLimit(monthly_usd=1_700),
     keep_data=True,
     encrypt_table_with_own_key=True,
     log_retention_days=90,

@@ -1,21 +1,20 @@
 """Structured logs and metrics, by AWS Lambda Powertools.
 
-Logs carry the request's correlation id and never a prompt, a key or a link. Traces come from the
-functions' active X-Ray tracing, which needs no code; the X-Ray SDK is left out, since it would
-cost every cold start more than it tells.
+Logs carry the request's correlation id, or the job's id, and never a prompt, a key or a link; one
+line ties the two together where a job is made. Metrics go to the stage's namespace. Traces come
+from the functions' active X-Ray tracing, which needs no code; the X-Ray SDK is left out, since it
+would cost every cold start more than it tells.
 """
 
 from collections.abc import Callable
 from functools import cache, wraps
-from typing import Any
+from typing import Any, Literal
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-__all__ = ["METRICS_NAMESPACE", "LambdaHandler", "count", "logger", "observed"]
-
-METRICS_NAMESPACE = "Nvfp4Ddim"
+__all__ = ["LambdaHandler", "count", "logger", "measure", "observed"]
 
 LambdaHandler = Callable[[Any, LambdaContext], Any]
 
@@ -28,12 +27,22 @@ def logger() -> Logger:
 
 @cache
 def _metrics() -> Metrics:
-    return Metrics(namespace=METRICS_NAMESPACE)
+    return Metrics()
 
 
 def count(name: str, value: int = 1) -> None:
     """Count something in CloudWatch, such as `JobsSucceeded`."""
     _metrics().add_metric(name=name, unit=MetricUnit.Count, value=value)
+
+
+def measure(name: str, value: float, unit: Literal["Seconds", "None"]) -> None:
+    """Measure something in CloudWatch, such as `JobQueueSeconds`."""
+    _metrics().add_metric(name=name, unit=MetricUnit(unit), value=value)
+
+
+@cache
+def _count_cold_start() -> None:
+    count("ColdStarts")
 
 
 def observed(entry: LambdaHandler, correlation_id_path: str | None = None) -> LambdaHandler:
@@ -48,6 +57,7 @@ def observed(entry: LambdaHandler, correlation_id_path: str | None = None) -> La
     """
 
     def counted(event: Any, context: LambdaContext) -> Any:
+        _count_cold_start()
         try:
             return entry(event, context)
         finally:

@@ -1,17 +1,18 @@
 """What each function reads from its environment, once per process, into a frozen typed model.
 
 A field `table_name` is the environment variable `TABLE_NAME`. A function's model lists exactly
-what the function needs, so that `infra/` gives it no more. `POWERTOOLS_SERVICE_NAME` and
-`LOG_LEVEL` are read by the logger itself; the functions `publish_files` and `signing_key` need
-nothing else.
+what the function needs, so that `infra/` gives it no more. `POWERTOOLS_SERVICE_NAME`,
+`POWERTOOLS_METRICS_NAMESPACE` and `LOG_LEVEL` are read by Powertools itself; the functions
+`publish_files` and `signing_key` need nothing else.
 """
 
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Json, StringConstraints, model_validator
 
 from nvfp4_ddim_contracts.generation import ModelName
+from nvfp4_ddim_contracts.operations import ScalableTarget
 
 __all__ = [
     "AnnounceJobSettings",
@@ -29,6 +30,7 @@ __all__ = [
     "ListModelsSettings",
     "RecordResultSettings",
     "Settings",
+    "StopSpendingSettings",
     "StreamJobEventsSettings",
     "SweepJobsSettings",
 ]
@@ -184,3 +186,9 @@ class SweepJobsSettings(_Table):
     """The schedule that expires overdue jobs."""
 
     state_index_name: NonEmpty
+
+
+class StopSpendingSettings(_Table):
+    """The topic that says that the budget is used up."""
+
+    scalable_targets: Json[tuple[ScalableTarget, ...]]

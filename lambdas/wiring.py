@@ -7,12 +7,15 @@ from datetime import timedelta
 from lambdas.adapters import clients
 from lambdas.adapters.cloudfront_signer import CloudFrontUrls
 from lambdas.adapters.dynamodb_jobs import DynamoDBJobs
+from lambdas.adapters.dynamodb_stop import DynamoDBStopFlag
+from lambdas.adapters.job_metrics import JobMetrics
 from lambdas.adapters.s3_archive import S3ZipArchive
 from lambdas.adapters.s3_catalogue import S3Catalogue
 from lambdas.adapters.s3_files import S3Files
 from lambdas.adapters.s3_objects import S3Objects
 from lambdas.adapters.s3_uploads import S3Uploads
 from lambdas.adapters.sagemaker_async import SageMakerAsync
+from lambdas.adapters.scaling import ScalingCapacity
 from lambdas.adapters.secrets import SecretsManagerStore
 from lambdas.adapters.sqs import SqsQueue
 from lambdas.adapters.system import RandomIds, SystemClock
@@ -27,6 +30,7 @@ from lambdas.domain.presenting import JobPresenter
 from lambdas.domain.publishing import FilePublisher
 from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.signing import SigningKeyService
+from lambdas.domain.stopping import ServiceSwitch, SubmissionGate
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
 from lambdas.domain.uploads import UploadIssuer
@@ -45,6 +49,7 @@ from lambdas.settings import (
     ListJobsSettings,
     ListModelsSettings,
     RecordResultSettings,
+    StopSpendingSettings,
     SweepJobsSettings,
 )
 
@@ -65,6 +70,7 @@ __all__ = [
     "job_watcher",
     "model_service",
     "recorder",
+    "service_switch",
     "signing_keys",
     "sweeper",
     "upload_issuer",
@@ -173,6 +179,7 @@ def recorder(settings: RecordResultSettings) -> ResultRecorder:
         clock=_CLOCK,
         max_attempts=settings.max_attempts,
         instance_type=settings.instance_type,
+        meter=JobMetrics(),
     )
 
 
@@ -182,6 +189,15 @@ def sweeper(settings: SweepJobsSettings) -> JobSweeper:
         clients.dynamodb(), settings.table_name, state_index=settings.state_index_name
     )
     return JobSweeper(store, _CLOCK)
+
+
+def service_switch(settings: StopSpendingSettings) -> ServiceSwitch:
+    """Service of `stop_spending`."""
+    return ServiceSwitch(
+        flag=DynamoDBStopFlag(clients.dynamodb(), settings.table_name),
+        capacity=ScalingCapacity(clients.application_autoscaling(), settings.scalable_targets),
+        clock=_CLOCK,
+    )
 
 
 def announcer(settings: AnnounceJobSettings) -> WebhookAnnouncer:
@@ -261,4 +277,5 @@ def _submitter(settings: CreateJobSettings, store: DynamoDBJobs) -> JobSubmitter
             lifetime=timedelta(seconds=settings.job_lifetime_seconds),
             deadline=timedelta(seconds=settings.job_deadline_seconds),
         ),
+        gate=SubmissionGate(DynamoDBStopFlag(clients.dynamodb(), settings.table_name), _CLOCK),
     )

@@ -16,7 +16,9 @@ from .cloudformation import (
     register_adapters,
 )
 from .cloudformation.api_gateway import api_gateway_adapters
+from .cloudformation.budgets import BudgetAdapter
 from .cloudformation.cloudfront import cloudfront_adapters
+from .cloudformation.cloudwatch import cloudwatch_adapters
 from .cloudformation.cognito import cognito_adapters
 from .cloudformation.custom_resources import CustomResource, ResponseInbox
 from .cloudformation.sagemaker import EndpointAdapter
@@ -49,7 +51,7 @@ class LocalCloud:
         faults = FaultInjector(settings)
         packages = PackageStore(settings.state_directory / "functions")
         self._runtime = LambdaRuntime(settings, packages)
-        functions = MotoFunctions(self._runtime)
+        functions = MotoFunctions(self._runtime, settings.aws_url)
         functions.install()
         self.sagemaker = SageMakerService(settings, faults)
         self.sagemaker.install()
@@ -69,6 +71,8 @@ class LocalCloud:
                 *cognito_adapters(settings.aws_url),
                 *scaling_adapters(settings.aws_url),
                 *waf_adapters(settings.aws_url),
+                *cloudwatch_adapters(settings.aws_url),
+                BudgetAdapter(settings.aws_url),
                 EndpointAdapter(settings.aws_url, self.sagemaker),
                 CustomResource(functions.invoke, self._inbox),
             ]

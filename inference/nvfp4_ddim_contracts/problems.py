@@ -24,6 +24,7 @@ class ProblemType(StrEnum):
     IDEMPOTENCY_MISMATCH = "urn:nvfp4-ddim:problem:idempotency-mismatch"
     OVERLOADED = "urn:nvfp4-ddim:problem:overloaded"
     NOT_READY = "urn:nvfp4-ddim:problem:not-ready"
+    STOPPED = "urn:nvfp4-ddim:problem:stopped"
     CANCELLED = "urn:nvfp4-ddim:problem:cancelled"
     TIMED_OUT = "urn:nvfp4-ddim:problem:timed-out"
     INFERENCE_FAILED = "urn:nvfp4-ddim:problem:inference-failed"

@@ -9,9 +9,11 @@ from typing import Any
 
 from .jobs import JobState, sources_of
 
-__all__ = ["PARTITION_KEY", "job_partition", "progress_update"]
+__all__ = ["PARTITION_KEY", "STATE_INDEX", "STOP_PARTITION", "job_partition", "progress_update"]
 
 PARTITION_KEY = "pk"
+STATE_INDEX = "by-state"
+STOP_PARTITION = "service#stop"
 
 
 def job_partition(job_id: str) -> str:

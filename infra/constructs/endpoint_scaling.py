@@ -10,7 +10,9 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_cloudwatch_actions as actions
 from constructs import Construct
 
+from infra.runbook import alarm_description
 from infra.stages import InferenceCapacity
+from nvfp4_ddim_contracts.operations import ScalableTarget
 
 __all__ = ["EndpointScaling"]
 
@@ -24,6 +26,10 @@ class EndpointScaling(Construct):
 
     At zero instances the backlog per instance does not exist, so that tracking alone would never
     start the first one.
+
+    Attributes:
+        limits: The bounds, for whoever stops the endpoint and lets it run again.
+        endpoint_arn: The endpoint.
     """
 
     def __init__(
@@ -31,17 +37,24 @@ class EndpointScaling(Construct):
         scope: Construct,
         construct_id: str,
         *,
+        endpoint_arn: str,
         endpoint_name: str,
         variant: str,
         capacity: InferenceCapacity,
     ) -> None:
         """Define target and both policies."""
         super().__init__(scope, construct_id)
+        self.endpoint_arn = endpoint_arn
+        self.limits = ScalableTarget.model_construct(
+            # Not validated: until the deployment, the endpoint's name is a placeholder.
+            resource_id=f"endpoint/{endpoint_name}/variant/{variant}",
+            max_capacity=capacity.max_instances,
+        )
         target = scaling.ScalableTarget(
             self,
             "Target",
             service_namespace=scaling.ServiceNamespace.SAGEMAKER,
-            resource_id=f"endpoint/{endpoint_name}/variant/{variant}",
+            resource_id=self.limits.resource_id,
             scalable_dimension="sagemaker:variant:DesiredInstanceCount",
             min_capacity=0,
             max_capacity=capacity.max_instances,
@@ -64,7 +77,9 @@ class EndpointScaling(Construct):
         alarm = cloudwatch.Alarm(
             self,
             "WorkWithoutCapacity",
-            alarm_description="Requests wait and no instance runs: start one.",
+            alarm_description=alarm_description(
+                "Requests wait and no instance runs: one is started.", "WorkWithoutCapacity"
+            ),
             metric=_queue_metric("HasBacklogWithoutCapacity", endpoint_name),
             threshold=1,
             comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,

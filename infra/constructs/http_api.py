@@ -66,6 +66,8 @@ class HttpApi(Construct):
 
     Attributes:
         api: The REST API.
+        name: What its metrics carry.
+        access_log: One line for each request.
         base_url: What paths such as /v1/jobs are appended to; no slash at the end.
         key: The first API key; its value stays in API Gateway.
     """
@@ -93,6 +95,13 @@ class HttpApi(Construct):
             allowed_origin: Whose pages may call.
         """
         super().__init__(scope, construct_id)
+        self.name = f"nvfp4-ddim-{config.name}"
+        self.access_log = logs.LogGroup(
+            self,
+            "AccessLog",
+            retention=log_retention(config.log_retention_days),
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
         self.api = self._rest_api(config, authorizer, allowed_origin)
         validator = self.api.add_request_validator(
             "Validator", validate_request_body=True, validate_request_parameters=True
@@ -115,16 +124,10 @@ class HttpApi(Construct):
     def _rest_api(
         self, config: StageConfig, authorizer: PythonFunction, allowed_origin: str
     ) -> apigateway.RestApi:
-        access_log = logs.LogGroup(
-            self,
-            "AccessLog",
-            retention=log_retention(config.log_retention_days),
-            removal_policy=cdk.RemovalPolicy.DESTROY,
-        )
         api = apigateway.RestApi(
             self,
             "Api",
-            rest_api_name=f"nvfp4-ddim-{config.name}",
+            rest_api_name=self.name,
             description="Text to image with NVFP4 models",
             endpoint_types=[apigateway.EndpointType.REGIONAL],
             api_key_source_type=apigateway.ApiKeySourceType.AUTHORIZER,
@@ -154,7 +157,7 @@ class HttpApi(Construct):
             ),
             deploy_options=apigateway.StageOptions(
                 stage_name=config.name,
-                access_log_destination=apigateway.LogGroupLogDestination(access_log),
+                access_log_destination=apigateway.LogGroupLogDestination(self.access_log),
                 access_log_format=apigateway.AccessLogFormat.custom(_ACCESS_LOG),
                 logging_level=apigateway.MethodLoggingLevel.ERROR,
                 data_trace_enabled=False,

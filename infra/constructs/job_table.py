@@ -13,7 +13,7 @@ from constructs import Construct
 
 from infra.nag import accept_finding
 from infra.stages import StageConfig
-from nvfp4_ddim_contracts.table import PARTITION_KEY
+from nvfp4_ddim_contracts.table import PARTITION_KEY, STATE_INDEX
 
 from .grants import allow
 from .removal import removal_policy
@@ -21,7 +21,6 @@ from .removal import removal_policy
 __all__ = ["OWNER_INDEX", "STATE_INDEX", "JobTable"]
 
 OWNER_INDEX = "by-owner"
-STATE_INDEX = "by-state"
 _STREAM_RETRIES = 8
 
 
@@ -57,13 +56,27 @@ class JobTable(dynamodb.Table):
             index_name=STATE_INDEX, partition_key=_text("state"), sort_key=_text("updated_at")
         )
 
-    def allow(self, grantee: iam.IGrantable, *actions: str, index: str | None = None) -> None:
-        """Allow actions, such as "GetItem", on the table's items or on one index.
+    def allow(
+        self,
+        grantee: iam.IGrantable,
+        *actions: str,
+        index: str | None = None,
+        partition: str | None = None,
+    ) -> None:
+        """Allow actions, such as "GetItem", on the table's items, one index or one partition.
 
         DynamoDB decrypts with the caller's rights, so that the table's own key comes with it.
         """
         resource = f"{self.table_arn}/index/{index}" if index else self.table_arn
-        allow(grantee, [f"dynamodb:{action}" for action in actions], [resource])
+        grantee.grant_principal.add_to_principal_policy(
+            iam.PolicyStatement(
+                actions=[f"dynamodb:{action}" for action in actions],
+                resources=[resource],
+                conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition]}}
+                if partition
+                else None,
+            )
+        )
         if self._own_key:
             allow(grantee, _KEY_ACTIONS, [self._own_key.key_arn])
 

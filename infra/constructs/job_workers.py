@@ -23,6 +23,7 @@ from nvfp4_ddim_contracts.keys import (
     RESULTS_PREFIX,
 )
 
+from .dead_letters import DeadLetterSource
 from .grants import (
     allow,
     delete_objects,
@@ -82,9 +83,9 @@ class JobWorkers(Construct):
         record_queue, lost_notifications = self._record(table, results, notifications)
         missed_sweeps = self._sweep(table)
         self.dead_letters = {
-            "dispatch": lost_events,
-            "record": record_queue.dead_letters,
-            "notifications": lost_notifications,
+            "dispatch": DeadLetterSource.of_stream(lost_events, self.dispatch),
+            "record": DeadLetterSource.of_queue(record_queue),
+            "notifications": DeadLetterSource.of_topic(lost_notifications, record_queue),
             "sweep": missed_sweeps,
         }
 
@@ -143,7 +144,7 @@ class JobWorkers(Construct):
         )
         return queue, lost
 
-    def _sweep(self, table: JobTable) -> DeadLetterQueue:
+    def _sweep(self, table: JobTable) -> DeadLetterSource:
         function = PythonFunction(
             self,
             "Sweep",
@@ -171,4 +172,4 @@ class JobWorkers(Construct):
                 )
             ],
         )
-        return missed
+        return DeadLetterSource.of_events(missed, function)

@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.errors import MissingSettingError
@@ -13,6 +14,7 @@ from infra.lambda_bundle import LambdaBundle
 from infra.nag import accept_finding
 from infra.stages import StageConfig
 from lambdas.settings import Settings
+from nvfp4_ddim_contracts.operations import metrics_namespace
 
 __all__ = ["PythonFunction", "environment_for", "log_retention"]
 
@@ -63,6 +65,7 @@ class PythonFunction(lambda_.Function):
         streams: bool = False,
         reserved_concurrency: int | None = None,
         environment: Mapping[str, str] | None = None,
+        dead_letters: sqs.IQueue | None = None,
     ) -> None:
         """Define the function.
 
@@ -77,6 +80,7 @@ class PythonFunction(lambda_.Function):
             streams: Whether `lambdas.runtime` runs it, so that its answer is streamed.
             reserved_concurrency: How many run at a time, at least and at most; None leaves it open.
             environment: The handler's settings.
+            dead_letters: Gets events of asynchronous invocations that failed for good.
         """
         self.streams = streams
         log_group = logs.LogGroup(
@@ -110,7 +114,9 @@ class PythonFunction(lambda_.Function):
             memory_size=memory_mb,
             reserved_concurrent_executions=reserved_concurrency,
             tracing=lambda_.Tracing.ACTIVE,
+            dead_letter_queue=dead_letters,
             environment={
+                "POWERTOOLS_METRICS_NAMESPACE": metrics_namespace(config.name),
                 "POWERTOOLS_SERVICE_NAME": handler,
                 "LOG_LEVEL": config.log_level,
                 **({"AWS_LAMBDA_EXEC_WRAPPER": _STREAMING_RUNTIME} if streams else {}),

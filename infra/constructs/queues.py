@@ -1,6 +1,7 @@
 """Queues and topics, encrypted with the stage's key and closed to anything without TLS."""
 
 import aws_cdk as cdk
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
@@ -78,3 +79,20 @@ class EncryptedTopic(sns.Topic):
     def __init__(self, scope: Construct, construct_id: str, *, key: kms.IKey) -> None:
         """Define the topic."""
         super().__init__(scope, construct_id, master_key=key, enforce_ssl=True)
+
+    def allow_budgets(self) -> None:
+        """Let AWS Budgets of this account publish."""
+        stack = cdk.Stack.of(self)
+        budgets = f"arn:{stack.partition}:budgets::{stack.account}:budget/*"
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="Budgets",
+                principals=[iam.ServicePrincipal("budgets.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic_arn],
+                conditions={
+                    "StringEquals": {"aws:SourceAccount": stack.account},
+                    "ArnLike": {"aws:SourceArn": budgets},
+                },
+            )
+        )

@@ -12,8 +12,13 @@ from .removal import removal_policy
 __all__ = ["StageKey"]
 
 # SNS writes into the encrypted queue, EventBridge into dead-letter queues, CloudWatch's alarms
-# into the encrypted topic; none of them uses a role of ours.
-_SERVICES = ("sns.amazonaws.com", "events.amazonaws.com", "cloudwatch.amazonaws.com")
+# and AWS Budgets into encrypted topics; none of them uses a role of ours.
+_SERVICES = (
+    "sns.amazonaws.com",
+    "events.amazonaws.com",
+    "cloudwatch.amazonaws.com",
+    "budgets.amazonaws.com",
+)
 
 
 class StageKey(kms.Key):

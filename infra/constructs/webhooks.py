@@ -15,6 +15,7 @@ from lambdas.domain.webhooks import MAX_DELIVERY_ATTEMPTS
 from lambdas.settings import AnnounceJobSettings, DeliverWebhookSettings
 from nvfp4_ddim_contracts import JobState
 
+from .dead_letters import DeadLetterSource
 from .grants import allow, allow_key_use
 from .job_table import JobTable
 from .python_function import PythonFunction, environment_for
@@ -105,7 +106,7 @@ class Webhooks(Construct):
             "webhooks": self._deliver(table, calls, signing_key),
         }
 
-    def _announce(self, table: JobTable, calls: WebhookQueue) -> DeadLetterQueue:
+    def _announce(self, table: JobTable, calls: WebhookQueue) -> DeadLetterSource:
         function = PythonFunction(
             self,
             "Announce",
@@ -123,11 +124,11 @@ class Webhooks(Construct):
             "webhook_url": {"S": [{"exists": True}]},
         }
         table.feed(function, ended, lost)
-        return lost
+        return DeadLetterSource.of_stream(lost, function)
 
     def _deliver(
         self, table: JobTable, calls: WebhookQueue, signing_key: SigningKey
-    ) -> DeadLetterQueue:
+    ) -> DeadLetterSource:
         function = PythonFunction(
             self,
             "Deliver",
@@ -151,4 +152,4 @@ class Webhooks(Construct):
                 max_concurrency=_CONCURRENT_DELIVERIES,
             )
         )
-        return calls.queue.dead_letters
+        return DeadLetterSource.of_queue(calls.queue)

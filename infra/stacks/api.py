@@ -4,8 +4,8 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
-from infra.constructs.alarms import ServiceAlarms
 from infra.constructs.api_functions import ApiFunctions
+from infra.constructs.dead_letters import publish_dead_letters
 from infra.constructs.http_api import HttpApi
 from infra.constructs.job_table import OWNER_INDEX, STATE_INDEX
 from infra.constructs.job_workers import JobWorkers
@@ -22,7 +22,13 @@ __all__ = ["ApiStack"]
 
 
 class ApiStack(cdk.Stack):
-    """What callers see."""
+    """What callers see.
+
+    Attributes:
+        http: The REST API.
+        dispatch: Feeds the endpoint from the job table.
+        dead_letters: Every dead-letter queue of the stack, by what it holds.
+    """
 
     def __init__(
         self,
@@ -54,7 +60,7 @@ class ApiStack(cdk.Stack):
             signing_key=storage.signing_key,
             webhook_secret=calls.secret,
         )
-        api = HttpApi(
+        self.http = HttpApi(
             self,
             "Http",
             config=config,
@@ -86,31 +92,29 @@ class ApiStack(cdk.Stack):
             signing_key=storage.signing_key,
             key=key,
         )
-        alarms = ServiceAlarms(
-            self,
-            "Alarms",
-            key=key,
-            dead_letters={**workers.dead_letters, **webhooks.dead_letters},
-            dispatch=workers.dispatch,
-            endpoint_name=inference.endpoint.endpoint.attr_endpoint_name,
-        )
+        self.dispatch = workers.dispatch
+        self.dead_letters = {**workers.dead_letters, **webhooks.dead_letters}
+        publish_dead_letters(self, self.dead_letters)
         PublishedFiles(
             self,
             "ConsoleFiles",
             publisher=FilePublisher(self, "Publisher", config=config, bundle=bundle),
             bucket=storage.console,
             source=WEB,
-            inline={"config.json": self.to_json_string(_console_configuration(api, storage))},
+            inline={"config.json": self.to_json_string(_console_configuration(self.http, storage))},
         )
         for name, value, description in (
-            ("ApiUrl", api.base_url, "Base of /v1/jobs and the other paths"),
+            ("ApiUrl", self.http.base_url, "Base of /v1/jobs and the other paths"),
             ("ConsoleUrl", f"{storage.cdn.base_url}/", "The console page"),
             ("CdnUrl", storage.cdn.base_url, "Base of results and artifacts"),
-            ("ApiKeyId", api.key.key_id, "aws apigateway get-api-key --include-value --api-key ID"),
+            (
+                "ApiKeyId",
+                self.http.key.key_id,
+                "aws apigateway get-api-key --include-value --api-key ID",
+            ),
             ("UserPoolId", storage.people.pool.user_pool_id, "Invite people into this user pool"),
             ("SignInClientId", storage.console_client.client_id, "The console's client of it"),
             ("JobTableName", storage.table.table_name, "The job table"),
-            ("AlarmTopicArn", alarms.topic.topic_arn, "Subscribe to hear of trouble"),
         ):
             cdk.CfnOutput(self, name, value=value, description=description)
 

@@ -5,10 +5,12 @@ from aws_cdk import aws_kms as kms
 from constructs import Construct
 
 from infra.constructs.async_endpoint import VARIANT, AsyncEndpoint
+from infra.constructs.dead_letters import publish_dead_letters
 from infra.constructs.endpoint_scaling import EndpointScaling
 from infra.constructs.inference_image import InferenceImage
 from infra.constructs.published_files import FilePublisher, Pointer, PublishedFiles
 from infra.constructs.queues import EncryptedTopic
+from infra.constructs.spending_stop import SpendingStop
 from infra.lambda_bundle import LambdaBundle
 from infra.model_release import ModelRelease
 from infra.stages import StageConfig
@@ -28,6 +30,7 @@ class InferenceStack(cdk.Stack):
         endpoint: The endpoint.
         succeeded: Topic for finished requests.
         failed: Topic for failed ones.
+        spending_stop: Takes the machines away.
     """
 
     def __init__(
@@ -76,10 +79,27 @@ class InferenceStack(cdk.Stack):
             failed=self.failed,
         )
         self.endpoint.model.node.add_dependency(published)
-        EndpointScaling(
+        scaling = EndpointScaling(
             self,
             "Scaling",
+            endpoint_arn=self.endpoint.endpoint.ref,
             endpoint_name=self.endpoint.endpoint.attr_endpoint_name,
             variant=VARIANT,
             capacity=config.capacity,
         )
+        self.spending_stop = SpendingStop(
+            self,
+            "SpendingStop",
+            config=config,
+            bundle=bundle,
+            table=storage.table,
+            scaling=(scaling,),
+            key=key,
+        )
+        publish_dead_letters(self, {"stop": self.spending_stop.dead_letters})
+        for name, value, description in (
+            ("EndpointName", self.endpoint.endpoint.attr_endpoint_name, "The endpoint"),
+            ("ScalableTargets", self.spending_stop.scalable_targets, "What a stop takes away"),
+            ("StopTopicArn", self.spending_stop.topic.topic_arn, "Whatever it gets is a stop"),
+        ):
+            cdk.CfnOutput(self, name, value=value, description=description)

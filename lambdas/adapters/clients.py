@@ -54,6 +54,12 @@ def sagemaker_runtime() -> "SageMakerRuntimeClient":
 
 
 @cache
+def application_autoscaling() -> Any:
+    """The Application Auto Scaling client."""
+    return boto3.client("application-autoscaling", config=_CONFIG)
+
+
+@cache
 def secrets_manager() -> Any:
     """The Secrets Manager client."""
     return boto3.client("secretsmanager", config=_CONFIG)

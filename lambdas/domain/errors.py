@@ -14,6 +14,7 @@ ServiceError
 ├── JobEndedError                the job ended in another way than the caller asks for
 ├── IdempotencyMismatchError     the key was used before, with another request
 ├── JobPendingError              the job did not end while the caller waited
+├── ServiceStoppedError          no new jobs are accepted until an operator resumes
 ├── GenerationFailedError        the job ended without a picture
 ├── AnswerTooLargeError          the pictures don't fit into one answer
 ├── IdempotencyKeyTakenError     (store) the key's item exists
@@ -43,6 +44,7 @@ __all__ = [
     "RequestTooLargeError",
     "ResourceError",
     "ServiceError",
+    "ServiceStoppedError",
     "TokenKeysUnavailableError",
     "TransitionRefusedError",
     "UnauthorizedError",
@@ -159,6 +161,16 @@ class JobPendingError(ServiceError):
             "request with the same Idempotency-Key."
         )
         self.job_id = job_id
+
+
+class ServiceStoppedError(ServiceError):
+    """The service is stopped: no new jobs until an operator resumes it."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"No new jobs are accepted at present: {reason} Jobs and pictures that exist can "
+            "still be read. Try again later, or ask the operator."
+        )
 
 
 class GenerationFailedError(ServiceError):

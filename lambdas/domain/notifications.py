@@ -8,9 +8,10 @@ are named, and others are ignored. `responseBody` comes only where the endpoint'
 import base64
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from nvfp4_ddim_contracts.keys import ASYNC_INPUT_PREFIX, JOB_ID_PATTERN
 
@@ -28,7 +29,8 @@ class InferenceNotification:
     """The end of one attempt at one job.
 
     `location` is the `s3://` URI of the answer, or of the container's error where there is one;
-    `body` is the error itself, where the notification carries it.
+    `body` is the error itself, where the notification carries it. `finished_at` is when inference
+    ended, where that is told.
     """
 
     job_id: str
@@ -37,6 +39,7 @@ class InferenceNotification:
     location: str | None
     reason: str
     body: bytes | None
+    finished_at: datetime | None = None
 
 
 class _Part(BaseModel):
@@ -60,6 +63,7 @@ class _Message(_Part):
     event_name: Literal["InferenceResult"] = Field(alias="eventName")
     status: Literal["Completed", "Failed"] = Field(alias="invocationStatus")
     failure_reason: str = Field("", alias="failureReason")
+    event_time: AwareDatetime | None = Field(None, alias="eventTime")
     request: _RequestParameters = Field(alias="requestParameters")
     response: _ResponseParameters = Field(_ResponseParameters(), alias="responseParameters")
     response_body: _ResponseBody | None = Field(None, alias="responseBody")
@@ -90,6 +94,7 @@ def parse_notification(body: str) -> InferenceNotification:
         location=message.response.output_location,
         reason=message.failure_reason,
         body=_content(message.response_body),
+        finished_at=message.event_time,
     )
 
 

@@ -7,10 +7,12 @@ from typing import IO, Protocol
 from nvfp4_ddim_contracts import JobState
 from nvfp4_ddim_contracts.models import LiveModel
 
+from .measuring import JobLatency
 from .records import (
     IdempotencyRecord,
     JobPosition,
     JobRecord,
+    ServiceStop,
     StoredUpload,
     Transition,
     UploadForm,
@@ -18,16 +20,19 @@ from .records import (
 
 __all__ = [
     "Archive",
+    "Capacity",
     "Clock",
     "FileStore",
     "IdFactory",
     "InferenceQueue",
+    "JobMeter",
     "JobStore",
     "KeyPairs",
     "MessageQueue",
     "ModelCatalogue",
     "ObjectStore",
     "SecretStore",
+    "StopFlag",
     "TokenVerifier",
     "UploadStore",
     "UrlSigner",
@@ -281,4 +286,40 @@ class TokenVerifier(Protocol):
             InvalidTokenError: It is not one of ours, or not of use any more.
             TokenKeysUnavailableError: It can't be checked at the moment.
         """
+        ...
+
+
+class StopFlag(Protocol):
+    """Whether the service is stopped, for all functions at once."""
+
+    def read(self) -> ServiceStop | None:
+        """The stop in force, or None."""
+        ...
+
+    def set(self, stop: ServiceStop) -> ServiceStop:
+        """Set the flag unless it is set; the stop in force afterwards."""
+        ...
+
+    def clear(self) -> None:
+        """Remove the flag; one that is not set is no error."""
+        ...
+
+
+class Capacity(Protocol):
+    """The machines behind the endpoints."""
+
+    def withdraw(self) -> None:
+        """Let no machine run."""
+        ...
+
+    def restore(self) -> None:
+        """Let as many run as the stage was deployed with."""
+        ...
+
+
+class JobMeter(Protocol):
+    """Whoever wants to know how jobs went."""
+
+    def succeeded(self, job: JobRecord, latency: JobLatency) -> None:
+        """Note a job that has just succeeded."""
         ...

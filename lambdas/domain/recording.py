@@ -17,8 +17,9 @@ from nvfp4_ddim_contracts.pricing import estimate_inference
 
 from .errors import NotificationError, ObjectNotFoundError, TransitionRefusedError
 from .failures import AttemptFailure, classify_failure, unreadable_answer
+from .measuring import latency_of
 from .notifications import InferenceNotification
-from .ports import Clock, JobStore, ObjectStore
+from .ports import Clock, JobMeter, JobStore, ObjectStore
 from .records import JobRecord, StoredAttempt, StoredImage, Transition
 
 __all__ = ["Outcome", "ResultRecorder"]
@@ -42,6 +43,7 @@ class ResultRecorder:
     clock: Clock
     max_attempts: int
     instance_type: str
+    meter: JobMeter
 
     def record(self, notification: InferenceNotification) -> Outcome:
         """Record the end of an attempt.
@@ -76,7 +78,7 @@ class ResultRecorder:
             return self._fail(job, notification.attempt, unreadable_answer(job.id))
         images = self._write_images(job.id, result)
         try:
-            self.jobs.apply(
+            done = self.jobs.apply(
                 Transition(
                     job_id=job.id,
                     target=JobState.SUCCEEDED,
@@ -94,6 +96,7 @@ class ResultRecorder:
         except TransitionRefusedError:
             self._unpublish(job.id, images)
             raise
+        self.meter.succeeded(done, latency_of(done, notification.finished_at or done.updated_at))
         return Outcome.SUCCEEDED
 
     def _write_images(self, job_id: str, result: GenerationResult) -> tuple[StoredImage, ...]:

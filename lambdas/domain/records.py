@@ -23,6 +23,7 @@ __all__ = [
     "IdempotencyRecord",
     "JobPosition",
     "JobRecord",
+    "ServiceStop",
     "StoredAttempt",
     "StoredImage",
     "StoredUpload",
@@ -106,6 +107,13 @@ class WebhookMessage(_Stored):
     """In the queue of webhook calls: the job that has ended."""
 
     job_id: str
+
+
+class ServiceStop(_Stored):
+    """Why the service accepts no new jobs, and since when, UTC."""
+
+    reason: str
+    stopped_at: datetime
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from nvfp4_ddim_contracts import JobRequest, JobState
 from .errors import IdempotencyKeyTakenError, IdempotencyMismatchError, UnknownModelError
 from .ports import Clock, IdFactory, JobStore, ModelCatalogue
 from .records import IdempotencyRecord, JobRecord
+from .stopping import SubmissionGate
 
 __all__ = ["JobSubmitter", "Submission", "SubmissionPolicy"]
 
@@ -39,6 +40,7 @@ class JobSubmitter:
     clock: Clock
     ids: IdFactory
     policy: SubmissionPolicy
+    gate: SubmissionGate
 
     def submit(self, owner: str, request: JobRequest, idempotency_key: str | None) -> Submission:
         """Store a job, or find the one that the same key and request made before.
@@ -55,10 +57,12 @@ class JobSubmitter:
         Raises:
             UnknownModelError: No artifact is being served under the model's name.
             IdempotencyMismatchError: The key was used with another request.
+            ServiceStoppedError: The job would be new, and none are accepted.
         """
         digest = hashlib.sha256(request.model_dump_json().encode()).hexdigest()
         if idempotency_key and (found := self._find(owner, idempotency_key, digest)):
             return found
+        self.gate.require_open()
         job = self._new_job(owner, request)
         record = idempotency_key and IdempotencyRecord(
             owner=owner,

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.domain.errors import JobPendingError
+from lambdas.domain.errors import JobPendingError, ServiceStoppedError
 from lambdas.observability import LambdaHandler, count, logger, observed
 from lambdas.settings import HttpSettings
 from nvfp4_ddim_contracts import Problem
@@ -22,6 +22,7 @@ from ._proxy import ApiRequest, ApiResponse, ProxyEvent
 __all__ = ["RETRY_AFTER_SECONDS", "common_headers", "error_response", "http_handler", "respond"]
 
 RETRY_AFTER_SECONDS = "1"
+_RETRY_AFTER_A_STOP_SECONDS = "3600"
 _EXPOSED_HEADERS = "Idempotent-Replayed, Location, Preference-Applied, Retry-After, X-Request-Id"
 
 ServiceT = TypeVar("ServiceT")
@@ -93,6 +94,8 @@ def error_response(
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger().error("The request failed", exc_info=error)
         count("InternalErrors")
+    if isinstance(error, ServiceStoppedError):
+        count("JobsRefused")
     response = render_error(problem)
     return ApiResponse(
         response.status,
@@ -127,5 +130,7 @@ def _error_headers(error: Exception, problem: Problem, request: ApiRequest) -> d
             # OpenAI's clients would repeat the request, and with it the job.
             "x-should-retry": "false",
         }
+    if isinstance(error, ServiceStoppedError):
+        return {"Retry-After": _RETRY_AFTER_A_STOP_SECONDS, "x-should-retry": "false"}
     job_id = getattr(error, "job_id", None)
     return {"Location": request.job_path(job_id)} if job_id and problem.status >= 500 else {}

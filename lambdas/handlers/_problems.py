@@ -13,6 +13,7 @@ from lambdas.domain.errors import (
     JobPendingError,
     RequestTooLargeError,
     ServiceError,
+    ServiceStoppedError,
     UnauthorizedError,
     UnsupportedMediaTypeError,
     UploadNotFoundError,
@@ -64,6 +65,9 @@ _KINDS: dict[type[BaseException], _Kind] = {
     ),
     JobPendingError: _Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.NOT_READY, "The picture is not ready yet"
+    ),
+    ServiceStoppedError: _Kind(
+        HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.STOPPED, "The service is stopped"
     ),
     AnswerTooLargeError: _Kind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

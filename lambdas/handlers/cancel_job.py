@@ -5,7 +5,7 @@ from http import HTTPStatus
 from lambdas import wiring
 from lambdas.domain.jobs import JobService
 from lambdas.domain.presenting import present_job
-from lambdas.observability import count
+from lambdas.observability import count, logger
 from lambdas.settings import CancelJobSettings
 
 from ._http import http_handler
@@ -18,6 +18,7 @@ def cancel_job(request: ApiRequest, jobs: JobService) -> ApiResponse:
     """200 with the cancelled job, which has no pictures."""
     job = jobs.cancel(request.owner, request.path_parameter("job_id"))
     count("JobsCancelled")
+    logger().info("Cancelled", job_id=job.id)
     return ApiResponse(HTTPStatus.OK, present_job(job))
 
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from lambdas import wiring
 from lambdas.domain.images import ImageService
 from lambdas.domain.jobs import MAX_WAIT_SECONDS
-from lambdas.observability import count
+from lambdas.observability import count, logger
 from lambdas.settings import CreateImageSettings
 from nvfp4_ddim_contracts.images import ImagesRequest
 
@@ -21,6 +21,7 @@ def create_image(request: ApiRequest, images: ImageService) -> ApiResponse:
     """200 with links or base64; 503 with the job's Location if it is not ready in time."""
     pending = images.create(request.owner, request.body(ImagesRequest), request.idempotency_key)
     count("JobsReplayed" if pending.replayed else "JobsCreated")
+    logger().info("Accepted", job_id=pending.job.id, replayed=pending.replayed)
     answer = images.finish(pending, wait_budget(MAX_WAIT_SECONDS, request.seconds_left))
     headers = {"Location": request.job_path(answer.job_id)}
     if pending.replayed:

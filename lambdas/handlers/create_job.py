@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 from lambdas import wiring
-from lambdas.observability import count
+from lambdas.observability import count, logger
 from lambdas.settings import CreateJobSettings
 from nvfp4_ddim_contracts import JobRequest
 
@@ -22,6 +22,7 @@ def create_job(request: ApiRequest, service: wiring.JobCreation) -> ApiResponse:
     job, replayed = submission.job, submission.replayed
     headers = {"Location": request.job_path(job.id)}
     count("JobsReplayed" if replayed else "JobsCreated")
+    logger().info("Accepted", job_id=job.id, replayed=replayed)
     if replayed:
         headers["Idempotent-Replayed"] = "true"
     wait = preferred_wait(request.header("prefer"))

@@ -6,6 +6,7 @@ from functools import cache
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
 from lambdas import wiring
+from lambdas.domain.records import WebhookMessage
 from lambdas.domain.webhooks import WebhookDeliverer
 from lambdas.observability import count, logger
 from lambdas.settings import DeliverWebhookSettings
@@ -23,7 +24,8 @@ def _deliverer() -> WebhookDeliverer:
 def _deliver(record: SQSRecord) -> None:
     attempt = int(record.attributes.approximate_receive_count)
     delivery = _deliverer().deliver(record.body, record.receipt_handle, attempt)
-    logger().info("Webhook", outcome=delivery.value, attempt=attempt)
+    job_id = WebhookMessage.model_validate_json(record.body).job_id
+    logger().info("Webhook", job_id=job_id, outcome=delivery.value, attempt=attempt)
     count(f"Webhooks{delivery.capitalize()}")
 
 

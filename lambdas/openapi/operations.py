@@ -40,7 +40,8 @@ _PROBLEMS = {
     429: "The quota or the rate is used up: wait as long as `Retry-After` says.",
     500: "Something went wrong on the service's side.",
     502: "The container could not make the picture.",
-    503: "The picture is not ready yet: follow `Location`, and don't repeat the request.",
+    503: "The picture is not ready yet: follow `Location`, and don't repeat the request. Without "
+    "`Location`: the service accepts no new jobs; `Retry-After` says when to try again.",
     504: "The job did not end before its deadline, or API Gateway's time ran out.",
 }
 # API Gateway itself makes these, on every route, as problem documents.
@@ -157,7 +158,7 @@ def _create_job() -> dict[str, Any]:
                 examples.queued_job(),
                 {**headers, "Retry-After": _header_reference("RetryAfter")},
             ),
-            **_problem_responses(400, 413, 415, 422),
+            **_problem_responses(400, 413, 415, 422, 503),
         },
     }
 

@@ -1,9 +1,7 @@
 """Types that need one or two API calls of moto each."""
 
 import json
-from typing import Any, ClassVar
-
-from local.settings import ACCOUNT_ID, REGION
+from typing import ClassVar
 
 from .adapter import ApiAdapter, Properties, Provisioned, ResourceAdapter, ResourceRequest
 from .values import as_bool, without_transport_denial
@@ -185,31 +183,6 @@ class Secret(ApiAdapter):
         return json.dumps({**document, options["GenerateStringKey"]: password})
 
 
-class Alarm(ApiAdapter):
-    """CloudWatch alarms; stored, and evaluated as far as moto receives metrics."""
-
-    types: ClassVar = ("AWS::CloudWatch::Alarm",)
-    name_property: ClassVar = "AlarmName"
-
-    def create(self, request: ResourceRequest) -> Provisioned:
-        """Put the alarm."""
-        arguments = {key: _number(key, value) for key, value in request.properties.items()}
-        arguments["AlarmName"] = request.name
-        self._client("cloudwatch").put_metric_alarm(**arguments)
-        arn = f"arn:aws:cloudwatch:{REGION}:{ACCOUNT_ID}:alarm:{request.name}"
-        return Provisioned(request.name, {"Arn": arn})
-
-    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
-        """Delete the alarm."""
-        self._client("cloudwatch").delete_alarms(AlarmNames=[current.physical_id])
-
-
-def _number(key: str, value: Any) -> Any:
-    if key in {"EvaluationPeriods", "Period", "DatapointsToAlarm"}:
-        return int(value)
-    return float(value) if key == "Threshold" else value
-
-
 class AutoDeleteObjects(ApiAdapter):
     """CDK's `Custom::S3AutoDeleteObjects`, whose Node.js function is not run here."""
 
@@ -231,7 +204,7 @@ class AutoDeleteObjects(ApiAdapter):
 def simple_adapters(aws_url: str) -> list[ResourceAdapter]:
     """All adapters of this file."""
     classes = (
-        EncryptionKey, BucketPolicy, QueuePolicy, TopicPolicy, Subscription, Secret, Alarm,
+        EncryptionKey, BucketPolicy, QueuePolicy, TopicPolicy, Subscription, Secret,
         AutoDeleteObjects,
     )  # fmt: skip
     return [CdkMetadata(), *(each(aws_url) for each in classes)]

@@ -13,6 +13,7 @@ from local.lambda_runtime import MotoFunctions
 from local.settings import ACCOUNT_ID, REGION
 
 from .mapping import Mapping
+from .move_tasks import install_move_tasks
 from .queues import QueuePoller
 from .schedules import Scheduler
 from .streams import StreamPoller
@@ -38,7 +39,8 @@ class EventDispatcher:
         self._scheduler: Scheduler | None = None
 
     def install(self) -> None:
-        """Keep moto from delivering inside the writer's request."""
+        """Keep moto from delivering inside the writer's request; add what its SQS lacks."""
+        install_move_tasks()
         create = LambdaBackend.create_event_source_mapping
 
         def create_without_inline_delivery(backend: Any, spec: Any) -> Any:

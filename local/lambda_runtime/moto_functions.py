@@ -1,11 +1,15 @@
 """moto's functions, run by the local runtime instead of Docker."""
 
 import json
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
 
+from local.clients import local_client
 from local.errors import FunctionNotRunnableError
 from local.settings import ACCOUNT_ID, REGION
 
@@ -20,8 +24,9 @@ _DEFAULT_TIMEOUT_SECONDS = 3.0
 class MotoFunctions:
     """Finds deployed functions, and makes the Lambda API run them."""
 
-    def __init__(self, runtime: LambdaRuntime) -> None:
+    def __init__(self, runtime: LambdaRuntime, aws_url: str) -> None:
         self._runtime = runtime
+        self._aws_url = aws_url
 
     def install(self) -> None:
         """Put the runtime in the place of moto's Docker containers ."""
@@ -30,7 +35,20 @@ class MotoFunctions:
         def invoke(function: Any, body: Any, request_headers: Any, response_headers: Any) -> Any:
             return functions._invoke_api(function, body, request_headers, response_headers)
 
+        def notify(
+            backend: Any,
+            function_name: str,
+            message: str,
+            subject: str | None = None,
+            qualifier: str | None = None,
+        ) -> None:
+            del backend, qualifier
+            functions.invoke_asynchronously(function_name, _notification(message, subject))
+
         LambdaFunction.invoke = invoke
+        # As SNS does: the publisher does not wait, and a failure is retried.
+        LambdaBackend.send_sns_message = notify
+        _keep_dead_letter_configuration()
         self._install_lifecycle()
 
     def _install_lifecycle(self) -> None:
@@ -80,8 +98,19 @@ class MotoFunctions:
         return self._runtime.stream(self.find(name_or_arn), event)
 
     def invoke_asynchronously(self, name_or_arn: str, event: Any) -> None:
-        """Run a function in the background, with Lambda's retries."""
-        self._runtime.invoke_asynchronously(self.find(name_or_arn), event)
+        """Run a function in the background, with Lambda's retries and dead-letter queue."""
+        spec = self.find(name_or_arn)
+        self._runtime.invoke_asynchronously(spec, event, partial(self._bury, spec.name))
+
+    def _bury(self, name: str, event: Any) -> None:
+        """Send an event that a function failed on to the function's dead-letter queue."""
+        function = lambda_backends[ACCOUNT_ID][REGION].get_function(name)
+        arn = getattr(function, "dead_letter_arn", None)
+        if arn is None:
+            return
+        sqs = local_client("sqs", self._aws_url)
+        url = sqs.get_queue_url(QueueName=arn.rsplit(":", 1)[1])["QueueUrl"]
+        sqs.send_message(QueueUrl=url, MessageBody=json.dumps(event))
 
     def _invoke_api(
         self, function: Any, body: Any, request_headers: Any, response_headers: Any
@@ -89,7 +118,7 @@ class MotoFunctions:
         spec, event = _spec(function), json.loads(body or "{}")
         kind = request_headers.get("x-amz-invocation-type", "RequestResponse")
         if kind == "Event":
-            self._runtime.invoke_asynchronously(spec, event)
+            self.invoke_asynchronously(spec.name, event)
             return b""
         result = self._runtime.invoke(spec, event)
         if result.is_error:
@@ -108,3 +137,31 @@ def _spec(function: Any) -> FunctionSpec:
         timeout_seconds=float(function.timeout or _DEFAULT_TIMEOUT_SECONDS),
         memory_mb=int(function.memory_size or 128),
     )
+
+
+def _keep_dead_letter_configuration() -> None:
+    """moto drops `DeadLetterConfig` when it makes a function of a template."""
+    create = LambdaFunction.create_from_cloudformation_json.__func__
+
+    def create_and_keep(
+        cls: Any, resource_name: str, cloudformation_json: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        function = create(cls, resource_name, cloudformation_json, *args, **kwargs)
+        configuration = cloudformation_json["Properties"].get("DeadLetterConfig", {})
+        function.dead_letter_arn = configuration.get("TargetArn")
+        return function
+
+    LambdaFunction.create_from_cloudformation_json = classmethod(create_and_keep)
+
+
+def _notification(message: str, subject: str | None) -> dict[str, Any]:
+    """SNS's event for a function. moto does not say which topic it came from."""
+    notification: dict[str, Any] = {
+        "Type": "Notification",
+        "MessageId": str(uuid.uuid4()),
+        "Subject": subject,
+        "Message": message,
+        "Timestamp": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        "MessageAttributes": {},
+    }
+    return {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0", "Sns": notification}]}

@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -155,9 +155,20 @@ class LambdaRuntime:
         return InvocationResult(payload, is_error=False)
 
     def invoke_asynchronously(
-        self, spec: FunctionSpec, event: Any, retry_delay_seconds: float = 1.0
+        self,
+        spec: FunctionSpec,
+        event: Any,
+        on_failure: Callable[[Any], None],
+        retry_delay_seconds: float = 1.0,
     ) -> None:
-        """Run a function in the background; an error is retried twice, as Lambda does."""
+        """Run a function in the background; an error is retried twice, as Lambda does.
+
+        Args:
+            spec: The function.
+            event: What it gets.
+            on_failure: Called with the event once the function has failed three times.
+            retry_delay_seconds: Before the first retry; twice as long before the second.
+        """
 
         def run() -> None:
             for attempt in range(_ASYNCHRONOUS_ATTEMPTS):
@@ -166,6 +177,7 @@ class LambdaRuntime:
                     return
                 time.sleep(retry_delay_seconds * (attempt + 1))
             _LOGGER.error("%s failed three times: %s", spec.name, result.payload.decode())
+            on_failure(event)
 
         threading.Thread(target=run, daemon=True, name=f"async-{spec.name}").start()
 

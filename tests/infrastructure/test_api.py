@@ -160,7 +160,8 @@ def test_each_function_gets_exactly_what_its_settings_read(assembly: Assembly) -
         fields = models[name].model_fields if name in models else ()
         expected = {field.upper() for field in fields}
         own = {"AWS_LAMBDA_EXEC_WRAPPER"} if handler.startswith("stream_") else set()
-        assert names == expected | own | {"POWERTOOLS_SERVICE_NAME", "LOG_LEVEL"}, handler
+        logging = {"POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME", "LOG_LEVEL"}
+        assert names == expected | own | logging, handler
         checked.add(name)
     assert checked >= set(models)
 
@@ -221,23 +222,6 @@ def test_a_missed_sweep_is_kept(assembly: Assembly) -> None:
     assert rule["ScheduleExpression"] == "rate(5 minutes)"
     (target,) = rule["Targets"]
     assert target["DeadLetterConfig"]["Arn"]
-
-
-def test_every_dead_letter_queue_has_an_alarm(assembly: Assembly) -> None:
-    work = {
-        name
-        for name, queue in assembly.api.of_type("AWS::SQS::Queue").items()
-        if "RedrivePolicy" in queue["Properties"]
-    }
-    watched = {
-        dimension["Value"]["Fn::GetAtt"][0]
-        for alarm in assembly.api.of_type("AWS::CloudWatch::Alarm").values()
-        for dimension in alarm["Properties"].get("Dimensions", [])
-        if dimension["Name"] == "QueueName"
-    }
-    assert watched == set(assembly.api.of_type("AWS::SQS::Queue")) - work
-    for alarm in assembly.api.of_type("AWS::CloudWatch::Alarm").values():
-        assert alarm["Properties"]["AlarmActions"]
 
 
 def test_outputs_name_what_operators_need_and_hold_no_secret(assembly: Assembly) -> None:

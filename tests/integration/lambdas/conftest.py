@@ -29,10 +29,14 @@ MODEL = "emoji-64"
 OWNER = "0123456789abcdef"
 PICTURE = b"\x89PNG\r\n\x1a\n not really"
 
+# Functions get it from the stack; without it no metric can be written.
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Nvfp4Ddim/test")
+
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
     "AWS_DEFAULT_REGION": "eu-central-1",
+    "POWERTOOLS_METRICS_NAMESPACE": "Nvfp4Ddim/test",
     "POWERTOOLS_SERVICE_NAME": "test",
     "TABLE_NAME": TABLE,
     "OWNER_INDEX_NAME": "by-owner",

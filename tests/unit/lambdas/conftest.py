@@ -1,5 +1,6 @@
 """Fakes of the domain's ports: in memory, with a clock that only moves when told to."""
 
+import os
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,20 +16,26 @@ from lambdas.domain.errors import (
     TransitionRefusedError,
 )
 from lambdas.domain.jobs import JobService
+from lambdas.domain.measuring import JobLatency
 from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.records import (
     IdempotencyRecord,
     JobPosition,
     JobRecord,
+    ServiceStop,
     StoredUpload,
     Transition,
     UploadForm,
 )
+from lambdas.domain.stopping import ServiceSwitch, SubmissionGate
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
 from nvfp4_ddim_contracts import JobRequest, JobState, Preset
 from nvfp4_ddim_contracts.jobs import is_legal
 from nvfp4_ddim_contracts.models import LiveModel
+
+# Functions get it from the stack; without it no metric can be written.
+os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Nvfp4Ddim/test")
 
 MODEL = LiveModel(
     name="emoji-64",
@@ -212,6 +219,47 @@ class FakeInference:
         self.calls.append((job_id, input_uri))
 
 
+class FakeStopFlag:
+    def __init__(self) -> None:
+        self.stop: ServiceStop | None = None
+        self.reads = 0
+
+    def read(self) -> ServiceStop | None:
+        self.reads += 1
+        return self.stop
+
+    def set(self, stop: ServiceStop) -> ServiceStop:
+        self.stop = self.stop or stop
+        return self.stop
+
+    def clear(self) -> None:
+        self.stop = None
+
+
+class FakeMeter:
+    def __init__(self) -> None:
+        self.seen: list[tuple[JobRecord, JobLatency]] = []
+
+    def succeeded(self, job: JobRecord, latency: JobLatency) -> None:
+        self.seen.append((job, latency))
+
+
+class FakeCapacity:
+    def __init__(self) -> None:
+        self.allowed = True
+        self.error: Exception | None = None
+
+    def withdraw(self) -> None:
+        if self.error:
+            raise self.error
+        self.allowed = False
+
+    def restore(self) -> None:
+        if self.error:
+            raise self.error
+        self.allowed = True
+
+
 class FakeCatalogue:
     def find(self, name: str) -> LiveModel | None:
         return MODEL if name == MODEL.name else None
@@ -228,6 +276,7 @@ class FakeSigner:
 def make_world(max_attempts: int = 2) -> SimpleNamespace:
     """The whole service on fakes."""
     clock, jobs, objects, inference = FakeClock(), FakeJobs(), FakeObjects(), FakeInference()
+    stop_flag, capacity, meter = FakeStopFlag(), FakeCapacity(), FakeMeter()
     policy = SubmissionPolicy(MODEL.name, timedelta(days=1), timedelta(minutes=10))
     ids = FakeIds()
     return SimpleNamespace(
@@ -237,11 +286,17 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
         inference=inference,
         ids=ids,
         uploads=FakeUploads(),
+        stop_flag=stop_flag,
+        capacity=capacity,
+        meter=meter,
+        switch=ServiceSwitch(stop_flag, capacity, clock),
         signer=FakeSigner(),
         service=JobService(jobs, clock),
-        submitter=JobSubmitter(jobs, FakeCatalogue(), clock, ids, policy),
+        submitter=JobSubmitter(
+            jobs, FakeCatalogue(), clock, ids, policy, SubmissionGate(stop_flag, clock)
+        ),
         dispatcher=JobDispatcher(jobs, objects, inference),
-        recorder=ResultRecorder(jobs, objects, clock, max_attempts, "ml.c7i.xlarge"),
+        recorder=ResultRecorder(jobs, objects, clock, max_attempts, "ml.c7i.xlarge", meter),
         sweeper=JobSweeper(jobs, clock),
     )
 
