@@ -17,7 +17,7 @@ from nvfp4_ddim_contracts.generation import MAX_SEED
 from nvfp4_ddim_optimizer.denoiser import is_divisible
 from nvfp4_ddim_optimizer.diffusion import StepEvent, needs_unconditional
 from nvfp4_ddim_optimizer.errors import InvalidInputError
-from nvfp4_ddim_optimizer.footprint import Picture
+from nvfp4_ddim_optimizer.footprint import Picture, weight_bytes
 from nvfp4_ddim_optimizer.loading import LoadedModel, load_model
 from nvfp4_ddim_optimizer.machine import probe_machine
 from nvfp4_ddim_optimizer.memory import ExecutionPlan, plan_execution, plan_picture
@@ -142,6 +142,13 @@ class OptimizationPipeline:
     def execution_path(self) -> str:
         """Which arithmetic runs, such as "cpu/fp32/nvfp4-resident"."""
         return self._loaded.plan.execution_path
+
+    @property
+    def weight_bytes(self) -> int:
+        """Most memory that the weights take at once, as predicted by the plan."""
+        plan, footprint = self._loaded.plan, self._loaded.footprint
+        weights = plan.weights(mapped=footprint.is_mapped)
+        return weight_bytes(footprint, weights, number_bytes=plan.compute_dtype.bytes)
 
     @property
     def native_width(self) -> int:

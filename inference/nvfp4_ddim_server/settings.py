@@ -26,6 +26,10 @@ _ENVIRONMENT_NAMES = {
     "max_body_bytes": "SERVER_MAX_BODY_BYTES",
     "request_timeout_seconds": "SERVER_REQUEST_TIMEOUT_SECONDS",
     "drain_seconds": "SERVER_DRAIN_SECONDS",
+    "artifact_bucket": "ARTIFACT_BUCKET",
+    "model_cache_dir": "SERVER_MODEL_CACHE_DIR",
+    "model_disk_bytes": "SERVER_MODEL_DISK_BYTES",
+    "model_memory_bytes": "SERVER_MODEL_MEMORY_BYTES",
     "job_table_name": "JOB_TABLE_NAME",
     "log_level": "LOG_LEVEL",
 }
@@ -53,6 +57,12 @@ class ServerSettings(BaseModel):
             SageMaker's asynchronous default of 900 seconds cuts it off.
         drain_seconds: How long running requests may go on after SIGTERM
             (`SERVER_DRAIN_SECONDS`). SageMaker kills after 30 seconds.
+        artifact_bucket: S3 bucket of the model registry; requests may name any model that is live
+            there (`ARTIFACT_BUCKET`). Only the model in `model_dir` when unset.
+        model_cache_dir: Where models of the registry are kept (`SERVER_MODEL_CACHE_DIR`).
+        model_disk_bytes: Most disk that they may take (`SERVER_MODEL_DISK_BYTES`).
+        model_memory_bytes: Most memory that the weights of loaded models may take, beside the one
+            in `model_dir` (`SERVER_MODEL_MEMORY_BYTES`).
         job_table_name: DynamoDB table to report progress to (`JOB_TABLE_NAME`); none when unset.
         log_level: Least level logged (`LOG_LEVEL`).
     """
@@ -71,6 +81,10 @@ class ServerSettings(BaseModel):
     max_body_bytes: int = Field(65_536, ge=1_024)
     request_timeout_seconds: float = Field(840.0, gt=0, le=3_600)
     drain_seconds: float = Field(24.0, ge=0)
+    artifact_bucket: str | None = None
+    model_cache_dir: Path = Path("/tmp/nvfp4-ddim/models")  # noqa: S108 - the container's own
+    model_disk_bytes: int = Field(16 * 2**30, ge=2**20)
+    model_memory_bytes: int = Field(4 * 2**30, ge=2**20)
     job_table_name: str | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

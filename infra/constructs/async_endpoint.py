@@ -15,6 +15,7 @@ from nvfp4_ddim_contracts.keys import (
     ASYNC_FAILURE_PREFIX,
     ASYNC_INPUT_PREFIX,
     ASYNC_OUTPUT_PREFIX,
+    MODELS_PREFIX,
 )
 
 from .grants import allow, list_objects, read_objects, write_objects
@@ -69,7 +70,7 @@ class AsyncEndpoint(Construct):
             failed: Topic for failures.
         """
         super().__init__(scope, construct_id)
-        self.role = _execution_role(self, release, artifacts, results, table)
+        self.role = _execution_role(self, artifacts, results, table)
         image.grant_pull(self.role)
         allow(self.role, ["sns:Publish"], [succeeded.topic_arn, failed.topic_arn])
         self.model = sagemaker.CfnModel(
@@ -93,7 +94,6 @@ class AsyncEndpoint(Construct):
 
 def _execution_role(
     scope: Construct,
-    release: ModelRelease,
     artifacts: s3.IBucket,
     results: s3.IBucket,
     table: JobTable,
@@ -106,9 +106,10 @@ def _execution_role(
         assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
         description="Runs the inference container and asynchronous inference around it.",
     )
-    # The release before, too: instances that start while the endpoint is updated still load it.
-    read_objects(role, artifacts, f"{release.family}*")
-    list_objects(role, artifacts, release.family)
+    # Requests may name any model of the registry, and older artifacts are still in use while the
+    # endpoint is updated.
+    read_objects(role, artifacts, f"{MODELS_PREFIX}*")
+    list_objects(role, artifacts, MODELS_PREFIX)
     read_objects(role, results, f"{ASYNC_INPUT_PREFIX}*")
     for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
         write_objects(role, results, f"{prefix}*")
@@ -153,6 +154,7 @@ def _container(
         ),
         environment={
             "MODEL_NAME": release.live.name,
+            "ARTIFACT_BUCKET": artifacts.bucket_name,
             "JOB_TABLE_NAME": table.table_name,
             "SERVER_DEVICE": "cuda" if gpu else "cpu",
             "LOG_LEVEL": config.log_level,
