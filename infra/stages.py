@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from .errors import UnknownStageError
+from .lane_options import LambdaLane, Lanes
 from .paths import BUNDLED_MODELS
 
 __all__ = [
@@ -120,6 +121,7 @@ class StageConfig:
         price_class: Which of CloudFront's price classes.
         lambdas_run_on_host: Whether functions run on this machine's Python, not on AWS Lambda's.
         private_webhooks: Whether webhooks may call this machine and private networks.
+        lanes: Ways to run jobs beside the asynchronous endpoint.
         domain: The CDN's own name, if it has one.
         local_urls: Set where the local cloud stands in for AWS.
     """
@@ -137,6 +139,7 @@ class StageConfig:
     price_class: Literal["100", "200", "ALL"] = "100"
     lambdas_run_on_host: bool = False
     private_webhooks: bool = False
+    lanes: Lanes = field(default_factory=Lanes)
     domain: CustomDomain | None = None
     local_urls: LocalUrls | None = None
 
@@ -177,6 +180,8 @@ def _local(port_base: int) -> StageConfig:
         limits=ApiLimits(requests_per_second=100, burst=200, requests_per_month=10_000_000),
         lambdas_run_on_host=True,
         private_webhooks=True,
+        # For those who ask: a first answer takes longer here than a caller may wait.
+        lanes=Lanes(function=LambdaLane(max_concurrency=1, automatic=False)),
         local_urls=LocalUrls(
             api=f"http://127.0.0.1:{port_base + 1}", cdn=f"http://127.0.0.1:{port_base + 2}"
         ),

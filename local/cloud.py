@@ -18,6 +18,7 @@ from .cloudformation import (
 from .cloudformation.api_gateway import api_gateway_adapters
 from .cloudformation.cloudfront import cloudfront_adapters
 from .cloudformation.custom_resources import CustomResource, ResponseInbox
+from .cloudformation.functions import EventInvokeConfig
 from .cloudformation.sagemaker import EndpointAdapter
 from .cloudformation.scaling import scaling_adapters
 from .cloudformation.simple import simple_adapters
@@ -64,6 +65,7 @@ class LocalCloud:
                 *api_gateway_adapters(settings.aws_url),
                 *cloudfront_adapters(settings.aws_url, registry, settings.cdn_host),
                 *scaling_adapters(settings.aws_url),
+                EventInvokeConfig(settings.aws_url),
                 EndpointAdapter(settings.aws_url, self.sagemaker),
                 CustomResource(functions.invoke, self._inbox),
             ]

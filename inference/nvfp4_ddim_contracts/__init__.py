@@ -13,6 +13,7 @@ from .generation import (
     Timings,
 )
 from .jobs import Job, JobImage, JobPage, JobProgress, JobState
+from .lanes import InferenceTask, Lane, LaneOffer, LaneOffers, LaneWish
 from .manifest import ArtifactFile, LayerEntry, Manifest, WeightStorage
 from .problems import FieldError, Problem, ProblemType
 from .quantization import (
@@ -35,6 +36,7 @@ __all__ = [
     "GenerationRequest",
     "GenerationResult",
     "ImageFormat",
+    "InferenceTask",
     "Job",
     "JobEvent",
     "JobEventType",
@@ -43,6 +45,10 @@ __all__ = [
     "JobProgress",
     "JobRequest",
     "JobState",
+    "Lane",
+    "LaneOffer",
+    "LaneOffers",
+    "LaneWish",
     "LayerEntry",
     "Manifest",
     "Preset",

@@ -16,6 +16,7 @@ from pydantic import Field
 
 from ._base import Contract
 from .generation import GenerationRequest, Provenance, Timings
+from .lanes import Lane
 from .problems import Problem
 
 __all__ = [
@@ -91,6 +92,7 @@ class Job(Contract):
     state: JobState
     request: GenerationRequest
     progress: JobProgress
+    lane: Lane = Field(Lane.ASYNC, description="How the job is run.")
     attempt: int = Field(1, ge=1)
     created_at: datetime
     updated_at: datetime

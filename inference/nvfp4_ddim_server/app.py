@@ -21,6 +21,7 @@ from .loading import (
     connect_registry,
     decompressed_directory,
     pipeline_loader,
+    registry_pipeline_loader,
 )
 from .model_pool import ModelPool
 from .models import RegistryModels
@@ -67,9 +68,16 @@ def create_app(
         )
         pool = ModelPool(load_artifact or artifact_loader(settings), settings.model_memory_bytes)
         models = RegistryModels(registry, store, pool)
+    if load_pipeline is None:
+        is_registrys = settings.model_source == "registry"
+        load_pipeline = (
+            registry_pipeline_loader(settings, registry)
+            if is_registrys
+            else pipeline_loader(settings)
+        )
     service = InferenceService(
         settings,
-        load_pipeline or pipeline_loader(settings),
+        load_pipeline,
         sink or connect_progress(settings),
         on_broken,
         models,

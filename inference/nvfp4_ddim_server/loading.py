@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+from .artifact_store import ArtifactStore
 from .dynamodb_progress import DynamoDBProgress
+from .errors import StartError
 from .ports import ArtifactLoader, ModelRegistry, Pipeline, PipelineLoader, ProgressSink
 from .progress import NoProgress
 from .s3_registry import S3ModelRegistry
@@ -14,6 +16,7 @@ __all__ = [
     "connect_registry",
     "decompressed_directory",
     "pipeline_loader",
+    "registry_pipeline_loader",
 ]
 
 
@@ -46,6 +49,31 @@ def artifact_loader(settings: ServerSettings) -> ArtifactLoader:
         return pipeline
 
     return load
+
+
+def registry_pipeline_loader(
+    settings: ServerSettings, registry: ModelRegistry | None
+) -> PipelineLoader:
+    """What fetches and loads the model that is live under `model_name`.
+
+    Raises:
+        StartError: There is no registry, or no name is set.
+    """
+    name = settings.model_name
+    if name is None or registry is None:
+        raise StartError("SERVER_MODEL_SOURCE=registry needs MODEL_NAME and ARTIFACT_BUCKET.")
+    load = artifact_loader(settings)
+    # Beside the store of other models, which must not remove this one.
+    root = settings.model_cache_dir.with_name(f"{settings.model_cache_dir.name}-own")
+    store = ArtifactStore(registry, root, settings.model_disk_bytes, decompressed_directory)
+
+    def fetch_and_load() -> Pipeline:
+        live = registry.live(name)
+        if live is None:
+            raise StartError(f"The registry serves no model called {name!r}: publish it first.")
+        return load(store.fetch(live).directory)
+
+    return fetch_and_load
 
 
 def connect_progress(settings: ServerSettings) -> ProgressSink:

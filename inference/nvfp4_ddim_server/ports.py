@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from PIL.Image import Image
 
+from nvfp4_ddim_contracts.lanes import InferenceTask
 from nvfp4_ddim_contracts.models import LiveModel
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
@@ -18,6 +19,7 @@ __all__ = [
     "ProgressSink",
     "Step",
     "StoredArtifact",
+    "TaskBoard",
 ]
 
 
@@ -156,3 +158,13 @@ class ProgressSink(Protocol):
             Whether the job still wants its result. Trouble with the sink itself is not the job's:
             it is logged, and the answer is True.
         """
+
+
+class TaskBoard(Protocol):
+    """Where a function finds requests and leaves answers."""
+
+    def read(self, task: InferenceTask) -> bytes:
+        """The request."""
+
+    def answer(self, task: InferenceTask, status: int, body: bytes) -> None:
+        """Leave the answer, then say that it is there."""

@@ -29,7 +29,7 @@ from .queueing import (
     closed_error,
 )
 from .settings import ServerSettings
-from .worker import Worker
+from .worker import Worker, WorkerState
 
 __all__ = ["InferenceService", "PlannedRequest"]
 
@@ -88,6 +88,11 @@ class InferenceService:
             NotReadyError: Says why not.
         """
         self._worker.check_ready()
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether it can never serve (again)."""
+        return self._worker.state is WorkerState.BROKEN
 
     @asynccontextmanager
     async def planned(self, request: GenerationRequest) -> AsyncIterator[PlannedRequest]:

@@ -15,6 +15,7 @@ __all__ = ["ServerSettings"]
 
 _ENVIRONMENT_NAMES = {
     "model_dir": "SM_MODEL_DIR",
+    "model_source": "SERVER_MODEL_SOURCE",
     "model_name": "MODEL_NAME",
     "host": "SERVER_HOST",
     "port": "SERVER_PORT",
@@ -40,8 +41,10 @@ class ServerSettings(BaseModel):
 
     Attributes:
         model_dir: Directory of the NVFP4 artifact (`SM_MODEL_DIR`).
+        model_source: Where the server's own model comes from (`SERVER_MODEL_SOURCE`): the
+            `directory` above, or the `registry`, for hosts that mount nothing there.
         model_name: When set, the artifact must carry this name, or the server refuses to start:
-            a guard against the wrong prefix in S3 (`MODEL_NAME`).
+            a guard against the wrong prefix in S3 (`MODEL_NAME`). What to take of a registry.
         host: Address to listen on (`SERVER_HOST`).
         port: Port to listen on; 8080 is what SageMaker calls (`SERVER_PORT`).
         device: Torch device, such as `cpu` or `cuda` (`SERVER_DEVICE`).
@@ -70,6 +73,7 @@ class ServerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
 
     model_dir: Path = Path("/opt/ml/model")
+    model_source: Literal["directory", "registry"] = "directory"
     model_name: ModelName | None = None
     host: str = "0.0.0.0"  # noqa: S104 - a container listens on every interface
     port: int = Field(8080, ge=1, le=65_535)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from nvfp4_ddim_contracts import JobState
 from nvfp4_ddim_contracts.models import LiveModel
@@ -10,10 +10,12 @@ from nvfp4_ddim_contracts.models import LiveModel
 from .records import IdempotencyRecord, JobPosition, JobRecord, Transition
 
 __all__ = [
+    "Announcements",
     "Archive",
     "Clock",
     "FileStore",
     "IdFactory",
+    "InferenceEndpoint",
     "InferenceQueue",
     "JobStore",
     "KeyPairs",
@@ -132,10 +134,26 @@ class ObjectStore(Protocol):
 
 
 class InferenceQueue(Protocol):
-    """Asynchronous inference."""
+    """A lane that takes work now and says later how it went."""
 
     def submit(self, job_id: str, input_uri: str) -> None:
         """Ask for the inference of the request that lies at `input_uri`."""
+        ...
+
+
+class InferenceEndpoint(Protocol):
+    """An endpoint that answers while one waits."""
+
+    def call(self, job_id: str, body: bytes) -> tuple[int, bytes]:
+        """Send a request; the container's HTTP status and its answer."""
+        ...
+
+
+class Announcements(Protocol):
+    """Where it is said how attempts went."""
+
+    def publish(self, message: dict[str, Any], *, failed: bool) -> None:
+        """Tell how an attempt went."""
         ...
 
 

@@ -13,6 +13,7 @@ from nvfp4_ddim_contracts import (
     GenerationRequest,
     ImageFormat,
     JobState,
+    Lane,
     Problem,
     Provenance,
     Timings,
@@ -54,6 +55,7 @@ class JobRecord(_Stored):
     request: GenerationRequest
     step: int = 0
     total_steps: int
+    lane: Lane = Lane.ASYNC
     attempt: int = 1
     dispatched_attempt: int = 0
     created_at: datetime

@@ -8,7 +8,8 @@ from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
 from local.errors import FunctionNotRunnableError
 from local.settings import ACCOUNT_ID, REGION
 
-from .runtime import FunctionSpec, LambdaRuntime
+from .destinations import AsyncPolicy
+from .runtime import MAX_CONCURRENCY, FunctionSpec, LambdaRuntime
 
 __all__ = ["MotoFunctions"]
 
@@ -101,4 +102,18 @@ def _spec(function: Any) -> FunctionSpec:
         environment=dict(function.environment_vars or {}),
         timeout_seconds=float(function.timeout or _DEFAULT_TIMEOUT_SECONDS),
         memory_mb=int(function.memory_size or 128),
+        is_image="ImageUri" in function.code,
+        concurrency=int(function.reserved_concurrency or MAX_CONCURRENCY),
+        async_policy=_async_policy(function),
+    )
+
+
+def _async_policy(function: Any) -> AsyncPolicy:
+    if not function.event_invoke_config:
+        return AsyncPolicy()
+    config: Any = function.event_invoke_config[-1].config
+    on_failure = (config.get("DestinationConfig") or {}).get("OnFailure") or {}
+    retries = config.get("MaximumRetryAttempts")
+    return AsyncPolicy(
+        AsyncPolicy.retries if retries is None else int(retries), on_failure.get("Destination")
     )

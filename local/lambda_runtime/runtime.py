@@ -5,7 +5,7 @@ import logging
 import threading
 import time
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +13,16 @@ from local.environment import isolated_environment
 from local.errors import FunctionNotRunnableError
 from local.settings import REGION, LocalSettings
 
+from .destinations import AsyncPolicy, failure_record, send_to_destination
+from .images import ImageLauncher, ImageWorker
 from .packages import PackageStore
 from .pool import Launcher, Worker, WorkerStart
 
-__all__ = ["FunctionSpec", "InvocationResult", "LambdaRuntime"]
+__all__ = ["MAX_CONCURRENCY", "FunctionSpec", "InvocationResult", "LambdaRuntime"]
 
 _LOGGER = logging.getLogger(__name__)
-_MAX_CONCURRENCY = 10
+MAX_CONCURRENCY = 10
 _MAX_SYNCHRONOUS_BYTES = 6 * 1024 * 1024
-# Lambda tries an asynchronous invocation three times in all.
-_ASYNCHRONOUS_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,9 @@ class FunctionSpec:
     environment: dict[str, str]
     timeout_seconds: float
     memory_mb: int
+    is_image: bool = False
+    concurrency: int = MAX_CONCURRENCY
+    async_policy: AsyncPolicy = field(default_factory=AsyncPolicy)
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,15 @@ class InvocationResult:
 class _Function:
     """The workers of one function in one configuration."""
 
-    def __init__(self, spec: FunctionSpec, launcher: Launcher, start: WorkerStart) -> None:
+    def __init__(
+        self, spec: FunctionSpec, launcher: Launcher | ImageLauncher, start: WorkerStart
+    ) -> None:
         self.spec = spec
         self._launcher = launcher
         self._start = start
-        self._idle: list[Worker] = []
+        self._idle: list[Worker | ImageWorker] = []
         self._lock = threading.Lock()
-        self._slots = threading.BoundedSemaphore(_MAX_CONCURRENCY)
+        self._slots = threading.BoundedSemaphore(spec.concurrency)
 
     def run(self, message: dict[str, Any]) -> dict[str, Any] | None:
         with self._slots:
@@ -77,7 +82,7 @@ class _Function:
                     self._idle.append(worker)
             return answer
 
-    def _take(self) -> Worker:
+    def _take(self) -> Worker | ImageWorker:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
@@ -145,15 +150,20 @@ class LambdaRuntime:
     def invoke_asynchronously(
         self, spec: FunctionSpec, event: Any, retry_delay_seconds: float = 1.0
     ) -> None:
-        """Run a function in the background; an error is retried twice, as Lambda does."""
+        """Run a function in the background; an error is retried as the function's policy says."""
+        policy = spec.async_policy
 
         def run() -> None:
-            for attempt in range(_ASYNCHRONOUS_ATTEMPTS):
+            for attempt in range(policy.retries + 1):
+                if attempt:
+                    time.sleep(retry_delay_seconds * attempt)
                 result = self.invoke(spec, event)
                 if not result.is_error:
                     return
-                time.sleep(retry_delay_seconds * (attempt + 1))
-            _LOGGER.error("%s failed three times: %s", spec.name, result.payload.decode())
+            _LOGGER.error("%s failed for good: %s", spec.name, result.payload.decode())
+            if policy.on_failure_arn is not None:
+                record = failure_record(spec.arn, event, result.payload, policy.retries + 1)
+                send_to_destination(policy.on_failure_arn, record, self._settings.aws_url)
 
         threading.Thread(target=run, daemon=True, name=f"async-{spec.name}").start()
 
@@ -169,7 +179,7 @@ class LambdaRuntime:
         threading.Thread(target=run, daemon=True, name=f"warm-{spec.name}").start()
 
     def _function(self, spec: FunctionSpec) -> _Function:
-        if not spec.runtime.startswith("python"):
+        if not spec.is_image and not spec.runtime.startswith("python"):
             raise FunctionNotRunnableError(
                 f"{spec.name} wants the runtime {spec.runtime}; the local cloud runs Python."
             )
@@ -184,19 +194,22 @@ class LambdaRuntime:
             return function
 
     def _new_function(self, spec: FunctionSpec) -> _Function:
+        if spec.is_image:
+            launcher = ImageLauncher(self._settings.project_directory)
+            return _Function(spec, launcher, self._start_of(spec, None))
         package = self._packages.extract(spec.package)
         layer = self._packages.runtime_layer()
-        launcher = self._launchers.get(package)
-        if launcher is None:
-            launcher = Launcher(package, layer, isolated_environment(self._settings))
-            self._launchers[package] = launcher
+        launcher_of_package = self._launchers.get(package)
+        if launcher_of_package is None:
+            launcher_of_package = Launcher(package, layer, isolated_environment(self._settings))
+            self._launchers[package] = launcher_of_package
+        return _Function(spec, launcher_of_package, self._start_of(spec, package))
+
+    def _start_of(self, spec: FunctionSpec, package: Path | None) -> WorkerStart:
+        root = {"LAMBDA_TASK_ROOT": str(package)} if package else {}
         environment = isolated_environment(
             self._settings,
-            extra={
-                **spec.environment,
-                "LAMBDA_TASK_ROOT": str(package),
-                "_HANDLER": spec.handler,
-            },
+            extra={**spec.environment, **root, "_HANDLER": spec.handler},
         )
         # Set after the isolation, which drops every inherited AWS_ variable.
         environment |= {
@@ -208,7 +221,7 @@ class LambdaRuntime:
             "AWS_XRAY_SDK_ENABLED": "false",
         }
         log = self._settings.log_directory / f"{spec.name}.log"
-        return _Function(spec, launcher, WorkerStart(spec.handler, environment, log))
+        return WorkerStart(spec.handler, environment, log)
 
     def forget(self, name: str) -> None:
         """Stop the workers of a deleted function."""

@@ -19,7 +19,7 @@ from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.records import IdempotencyRecord, JobPosition, JobRecord, Transition
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
-from nvfp4_ddim_contracts import JobRequest, JobState, Preset
+from nvfp4_ddim_contracts import JobRequest, JobState, Lane, Preset
 from nvfp4_ddim_contracts.jobs import is_legal
 from nvfp4_ddim_contracts.models import LiveModel
 
@@ -209,7 +209,7 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
         signer=FakeSigner(),
         service=JobService(jobs, clock),
         submitter=JobSubmitter(jobs, FakeCatalogue(), clock, FakeIds(), policy),
-        dispatcher=JobDispatcher(jobs, objects, inference),
+        dispatcher=JobDispatcher(jobs, objects, {Lane.ASYNC: inference}),
         recorder=ResultRecorder(jobs, objects, clock, max_attempts),
         sweeper=JobSweeper(jobs, clock),
     )
