@@ -7,7 +7,16 @@ from nvfp4_ddim_contracts.lanes import Lane, LaneOffer, LaneOffers
 
 from .errors import LaneOptionError
 
-__all__ = ["Architecture", "LambdaLane", "Lanes", "RealtimeLane", "ServerlessLane"]
+__all__ = [
+    "Architecture",
+    "InstancePool",
+    "LambdaLane",
+    "Lanes",
+    "Precision",
+    "RealtimeLane",
+    "ServerlessLane",
+    "WarmWindow",
+]
 
 _MAX_LAMBDA_MEMORY_MB = 10_240
 _SERVERLESS_MEMORY_MB = range(1_024, 6_144 + 1, 1_024)
@@ -22,6 +31,53 @@ class Architecture(StrEnum):
 
     X86_64 = "x86_64"
     ARM64 = "arm64"
+
+
+class Precision(StrEnum):
+    """The least arithmetic that a machine must have to be of use."""
+
+    NVFP4 = "nvfp4"
+    """FP4 units: Blackwell."""
+
+    ANY = "any"
+    """Weights in NVFP4, arithmetic as the machine has it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstancePool:
+    """One rung of the asynchronous endpoint's ladder; SageMaker tries them in order.
+
+    Attributes:
+        instance_type: SageMaker instance type.
+        min_precision: What its containers insist on; one that finds less refuses to start.
+    """
+
+    instance_type: str
+    min_precision: Precision = Precision.ANY
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmWindow:
+    """A time of the week in which the asynchronous endpoint keeps instances without work.
+
+    Attributes:
+        start: When it begins, as cron has it, in UTC: "0 7 ? * MON-FRI *".
+        end: When it ends.
+        instances: How many it keeps at least.
+    """
+
+    start: str
+    end: str
+    instances: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the number.
+
+        Raises:
+            LaneOptionError: It keeps nothing.
+        """
+        if self.instances < 1:
+            raise LaneOptionError("A warm window keeps at least one instance.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,19 +2,17 @@
 
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.constructs.async_endpoint import VARIANT, AsyncEndpoint
 from infra.constructs.endpoint_scaling import EndpointScaling
 from infra.constructs.inference_image import InferenceImage
-from infra.constructs.lambda_lane import InferenceFunction
+from infra.constructs.other_lanes import OtherLanes
 from infra.constructs.published_files import FilePublisher, Pointer, PublishedFiles
 from infra.constructs.queues import EncryptedTopic
 from infra.lambda_bundle import LambdaBundle
 from infra.model_release import ModelRelease
 from infra.stages import StageConfig
-from nvfp4_ddim_contracts import Lane
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 
 from .storage import StorageStack
@@ -79,25 +77,23 @@ class InferenceStack(cdk.Stack):
             succeeded=self.succeeded,
             failed=self.failed,
         )
-        self.endpoint.model.node.add_dependency(published)
-        self.functions: dict[Lane, lambda_.IFunction] = {}
-        if lane := config.lanes.function:
-            function = InferenceFunction(
-                self,
-                "Function",
-                config=config,
-                lane=lane,
-                release=release,
-                image_uri=image_uri,
-                artifacts=storage.artifacts,
-                results=storage.results,
-                table=storage.table,
-                key=key,
-                succeeded=self.succeeded,
-                failed=self.failed,
-            )
-            function.node.add_dependency(published)
-            self.functions[Lane.LAMBDA] = function
+        for model in self.endpoint.models.values():
+            model.node.add_dependency(published)
+        self.functions = OtherLanes(
+            self,
+            "Lanes",
+            config=config,
+            bundle=bundle,
+            release=release,
+            published=published,
+            image_uri=image_uri,
+            artifacts=storage.artifacts,
+            results=storage.results,
+            table=storage.table,
+            key=key,
+            succeeded=self.succeeded,
+            failed=self.failed,
+        ).functions
         EndpointScaling(
             self,
             "Scaling",

@@ -54,9 +54,10 @@ class ImageWorker:
 
 @dataclass(frozen=True)
 class ImageLauncher:
-    """Starts the image's entry point."""
+    """Starts the image's entry point. `scratch` is what the function has in place of its /tmp."""
 
     project_directory: Path
+    scratch: Path
 
     def start_worker(self, start: WorkerStart) -> ImageWorker:
         """Start a process; like a container's, it has no model in it yet."""
@@ -65,6 +66,8 @@ class ImageLauncher:
         environment = {
             **start.environment,
             "AWS_LAMBDA_RUNTIME_API": api.address,
+            "SERVER_MODEL_CACHE_DIR": str(self.scratch / "models"),
+            "XDG_CACHE_HOME": str(self.scratch / "cache"),
             "PYTHONPATH": str(self.project_directory / "inference"),
         }
         process = ManagedProcess(_ENTRY_POINT, environment, self.project_directory, start.log)

@@ -195,7 +195,8 @@ class LambdaRuntime:
 
     def _new_function(self, spec: FunctionSpec) -> _Function:
         if spec.is_image:
-            launcher = ImageLauncher(self._settings.project_directory)
+            scratch = self._settings.state_directory / "functions" / "scratch" / spec.name
+            launcher = ImageLauncher(self._settings.project_directory, scratch)
             return _Function(spec, launcher, self._start_of(spec, None))
         package = self._packages.extract(spec.package)
         layer = self._packages.runtime_layer()

@@ -101,6 +101,6 @@ def write_artifact(directory: Path, name: str = "emoji-64") -> Path:
     return directory
 
 
-def read_template(directory: Path, name: str) -> Template:
-    path = directory / f"Nvfp4Ddim-{STAGE}-{name}.template.json"
+def read_template(directory: Path, name: str, stage: str = STAGE) -> Template:
+    path = directory / f"Nvfp4Ddim-{stage}-{name}.template.json"
     return Template(name=name, path=path, body=json.loads(path.read_text()))
