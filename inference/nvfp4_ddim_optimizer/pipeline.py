@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import overload
 
+import torch
 from PIL import Image
 
 from nvfp4_ddim_contracts.generation import MAX_SEED
@@ -21,6 +22,7 @@ from nvfp4_ddim_optimizer.footprint import Picture, weight_bytes
 from nvfp4_ddim_optimizer.loading import LoadedModel, load_model
 from nvfp4_ddim_optimizer.machine import probe_machine
 from nvfp4_ddim_optimizer.memory import ExecutionPlan, plan_execution, plan_picture
+from nvfp4_ddim_optimizer.nn.scaled_matmul import has_fp4_matmul
 from nvfp4_ddim_optimizer.presets import get_preset
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 from nvfp4_ddim_optimizer.tasks import PreviewDecoder, default_preview, generate_images
@@ -142,6 +144,11 @@ class OptimizationPipeline:
     def execution_path(self) -> str:
         """Which arithmetic runs, such as "cpu/fp32/nvfp4-resident"."""
         return self._loaded.plan.execution_path
+
+    @property
+    def has_native_fp4(self) -> bool:
+        """Whether large matrix products run on FP4 units; other layers are dequantised anyway."""
+        return has_fp4_matmul(torch.device(self._loaded.plan.device))
 
     @property
     def weight_bytes(self) -> int:

@@ -11,7 +11,8 @@ ServerError
 │   ├── NotAcceptableError      none of the encodings the caller accepts can be had
 │   ├── UnknownModelError       no model of that name is being served
 │   ├── UnusableModelError      what the registry holds under that name is damaged
-│   └── ModelTooLargeError      the model does not fit into this server
+│   ├── ModelTooLargeError      the model does not fit into this server
+│   └── PrecisionUnavailableError   this machine lacks the arithmetic that is insisted on
 ├── UnavailableError            the server can't take the request now; another time it will
 │   ├── NotReadyError           still loading, shutting down, or broken
 │   ├── QueueFullError          as many requests wait as may wait
@@ -42,6 +43,7 @@ __all__ = [
     "ModelTooLargeError",
     "NotAcceptableError",
     "NotReadyError",
+    "PrecisionUnavailableError",
     "QueueFullError",
     "RegistryError",
     "RequestError",
@@ -109,6 +111,10 @@ class UnusableModelError(RequestError):
 
 class ModelTooLargeError(RequestError):
     """The model takes more disk or memory than this server may give to one."""
+
+
+class PrecisionUnavailableError(RequestError):
+    """This machine lacks the arithmetic that the request insists on."""
 
 
 class UnavailableError(ServerError):

@@ -8,7 +8,7 @@ from nvfp4_ddim_contracts import FieldError, GenerationRequest, Preset
 from nvfp4_ddim_contracts.generation import MAX_SEED
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
-from .errors import InvalidFieldsError
+from .errors import InvalidFieldsError, PrecisionUnavailableError
 from .ports import Pipeline, StoredArtifact
 from .settings import ServerSettings
 
@@ -64,9 +64,16 @@ def make_plan(
         artifact: The model's artifact; None for the one that the server started with.
 
     Raises:
+        PrecisionUnavailableError: The request insists on arithmetic that is not here.
         InvalidFieldsError: The request is over a limit of this server.
     """
     pipeline = pipelines[request.preset]
+    if request.strict_precision is not None and not pipeline.has_native_fp4:
+        raise PrecisionUnavailableError(
+            f"The request insists on {request.strict_precision}, and this machine computes by "
+            f"{pipeline.execution_path}. Leave strict_precision out, or use a stage whose machines "
+            "have FP4 units."
+        )
     steps = request.num_inference_steps or request.preset.steps
     guidance = request.guidance_scale
     key = BatchKey(

@@ -66,6 +66,10 @@ class Pipeline(Protocol):
         """Which arithmetic runs."""
 
     @property
+    def has_native_fp4(self) -> bool:
+        """Whether large products run on FP4 units."""
+
+    @property
     def weight_bytes(self) -> int:
         """Memory that the weights take while nothing is painted."""
 

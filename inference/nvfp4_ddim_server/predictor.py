@@ -39,6 +39,7 @@ class Predictor:
         self,
         load: PipelineLoader,
         expected_name: str | None = None,
+        min_precision: str = "any",
         pool: ModelPool | None = None,
     ) -> None:
         """Note what to load; nothing is loaded yet.
@@ -46,10 +47,12 @@ class Predictor:
         Args:
             load: Verifies and loads the model.
             expected_name: The name that the model must carry, if any.
+            min_precision: "nvfp4" insists on FP4 units.
             pool: Holds models other than the one that `load` loads.
         """
         self._load = load
         self._expected_name = expected_name
+        self._min_precision = min_precision
         self._pool = pool
         self._pipelines: Mapping[Preset, Pipeline] = {}
 
@@ -88,7 +91,7 @@ class Predictor:
         """Load the model and paint once, so that the first request is as fast as the next.
 
         Raises:
-            StartError: The model is not the one expected.
+            StartError: The model is not the one expected, or the machine lacks the precision.
             NVFP4Error: The artifact is missing, corrupt, too new or foreign, or the device is not
                 there.
         """
@@ -98,6 +101,11 @@ class Predictor:
             raise StartError(
                 f"MODEL_NAME is {self._expected_name!r}, but the artifact in SM_MODEL_DIR is "
                 f"{pipeline.model_name!r}. Mount the right artifact, or unset MODEL_NAME."
+            )
+        if self._min_precision == "nvfp4" and not pipeline.has_native_fp4:
+            raise StartError(
+                "SERVER_MIN_PRECISION is nvfp4, and this machine has no FP4 units: it computes by "
+                f"{pipeline.execution_path}. Use a Blackwell instance, or any."
             )
         loaded = time.monotonic()
         pipelines = {preset: pipeline.with_preset(preset) for preset in Preset}

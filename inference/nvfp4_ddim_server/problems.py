@@ -20,6 +20,7 @@ from .errors import (
     ModelTooLargeError,
     NotAcceptableError,
     NotReadyError,
+    PrecisionUnavailableError,
     QueueFullError,
     RegistryError,
     RequestTimedOutError,
@@ -68,6 +69,11 @@ _KINDS: Mapping[type[Exception], _Kind] = {
     ),
     ModelTooLargeError: _Kind(
         ProblemType.MODEL_UNUSABLE, "The model is too large", HTTPStatus.UNPROCESSABLE_ENTITY
+    ),
+    PrecisionUnavailableError: _Kind(
+        ProblemType.PRECISION_UNAVAILABLE,
+        "The precision can't be had here",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
     ),
     DiskFullError: _Kind(
         ProblemType.OVERLOADED, "Too many models are in use", HTTPStatus.SERVICE_UNAVAILABLE

@@ -72,7 +72,9 @@ class InferenceService:
         self._models = models
         self._preparing = 0
         pool = models.pool if models else None
-        self._predictor = Predictor(load_pipeline, settings.model_name, pool)
+        self._predictor = Predictor(
+            load_pipeline, settings.model_name, settings.min_precision, pool
+        )
         self._queue = WorkQueue(settings.queue_size, settings.max_batch)
         self._worker = Worker(self._predictor, self._queue, on_broken)
         self._reporters: list[JobReporter] = []

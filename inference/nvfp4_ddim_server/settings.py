@@ -20,6 +20,7 @@ _ENVIRONMENT_NAMES = {
     "host": "SERVER_HOST",
     "port": "SERVER_PORT",
     "device": "SERVER_DEVICE",
+    "min_precision": "SERVER_MIN_PRECISION",
     "queue_size": "SERVER_QUEUE_SIZE",
     "max_batch": "SERVER_MAX_BATCH",
     "max_steps": "SERVER_MAX_STEPS",
@@ -48,6 +49,8 @@ class ServerSettings(BaseModel):
         host: Address to listen on (`SERVER_HOST`).
         port: Port to listen on; 8080 is what SageMaker calls (`SERVER_PORT`).
         device: Torch device, such as `cpu` or `cuda` (`SERVER_DEVICE`).
+        min_precision: `nvfp4` refuses to start on a machine without FP4 units
+            (`SERVER_MIN_PRECISION`).
         queue_size: Requests that may wait beside the ones running (`SERVER_QUEUE_SIZE`).
         max_batch: Pictures sampled together (`SERVER_MAX_BATCH`). At 1 the same prompt and seed
             give the same bytes whatever else runs: matrix products of another batch size add up
@@ -78,6 +81,7 @@ class ServerSettings(BaseModel):
     host: str = "0.0.0.0"  # noqa: S104 - a container listens on every interface
     port: int = Field(8080, ge=1, le=65_535)
     device: str = Field("cpu", min_length=1)
+    min_precision: Literal["any", "nvfp4"] = "any"
     queue_size: int = Field(8, ge=0)
     max_batch: int = Field(1, ge=1, le=64)
     max_steps: int = Field(MAX_STEPS, ge=1, le=MAX_STEPS)

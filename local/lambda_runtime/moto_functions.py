@@ -98,7 +98,7 @@ def _spec(function: Any) -> FunctionSpec:
         arn=function.function_arn,
         handler=function.handler or "",
         runtime=function.run_time or "",
-        package=function.code_bytes or b"",
+        package=getattr(function, "code_bytes", b""),  # an image has none
         environment=dict(function.environment_vars or {}),
         timeout_seconds=float(function.timeout or _DEFAULT_TIMEOUT_SECONDS),
         memory_mb=int(function.memory_size or 128),

@@ -34,6 +34,7 @@ class FakePipeline:
     artifact_sha256: str = "a" * 64
     execution_path: str = "cpu/fp32/fake"
     weight_bytes: int = 1_000
+    has_native_fp4: bool = False
     native_width: int = 16
     native_height: int = 24
     default_guidance_scale: float = 3.0

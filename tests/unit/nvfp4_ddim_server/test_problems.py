@@ -17,6 +17,7 @@ from nvfp4_ddim_server.problems import problem_for, problem_response
         (errors.UnknownModelError("x"), 404, ProblemType.NOT_FOUND),
         (errors.UnusableModelError("x"), 422, ProblemType.MODEL_UNUSABLE),
         (errors.ModelTooLargeError("x"), 422, ProblemType.MODEL_UNUSABLE),
+        (errors.PrecisionUnavailableError("x"), 422, ProblemType.PRECISION_UNAVAILABLE),
         (errors.RequestTimedOutError("x"), 504, ProblemType.TIMED_OUT),
         (errors.JobCancelledError("x"), 409, ProblemType.CANCELLED),
         (errors.ClientGoneError("x"), 409, ProblemType.CANCELLED),
