@@ -9,7 +9,6 @@ from collections.abc import Callable
 import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as scaling
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
@@ -25,6 +24,7 @@ from nvfp4_ddim_contracts.keys import (
     ASYNC_OUTPUT_PREFIX,
 )
 
+from .async_failures import FailuresToTopic
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .inference_model import InferenceModels
 from .job_table import JobTable
@@ -109,12 +109,7 @@ class EndpointLane(Construct):
             timeout=_CALL_TIMEOUT,
             environment=environment_for(CallEndpointSettings, values),
         )
-        # Another attempt is the job's own business, which knows how many there may be.
-        self.function.configure_async_invoke(
-            retry_attempts=0,
-            max_event_age=cdk.Duration.seconds(min(config.times.deadline_seconds, 21_600)),
-            on_failure=destinations.SnsDestination(failed),
-        )
+        FailuresToTopic(self, "Failures", function=self.function, topic=failed, config=config)
         table.allow(self.function, "GetItem")
         read_objects(self.function, results, f"{ASYNC_INPUT_PREFIX}*")
         list_objects(self.function, results, ASYNC_INPUT_PREFIX)

@@ -4,7 +4,6 @@ import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
@@ -21,6 +20,7 @@ from nvfp4_ddim_contracts.keys import (
     MODELS_PREFIX,
 )
 
+from .async_failures import FailuresToTopic
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .inference_image import function_image
 from .job_table import JobTable
@@ -102,11 +102,6 @@ class InferenceFunction(lambda_.DockerImageFunction):
                 "SUCCESS_TOPIC_ARN": succeeded.topic_arn,
                 "ERROR_TOPIC_ARN": failed.topic_arn,
             },
-            # Another attempt is the job's own business, which knows how many there may be.
-            retry_attempts=0,
-            # What waits longer than a job may is expired already.
-            max_event_age=cdk.Duration.seconds(min(config.times.deadline_seconds, 21_600)),
-            on_failure=destinations.SnsDestination(failed),
         )
         accept_finding(
             role, "X-Ray's two write actions know no resource to restrict.", "IAM5[Resource::*]"
@@ -119,6 +114,9 @@ class InferenceFunction(lambda_.DockerImageFunction):
         table.allow(role, "UpdateItem")
         allow(role, ["sns:Publish"], [succeeded.topic_arn, failed.topic_arn])
         allow_key_use(role, key, encrypt=True)
+        FailuresToTopic(
+            scope, f"{construct_id}Failures", function=self, topic=failed, config=config
+        )
 
 
 _ARCHITECTURES = {
