@@ -215,7 +215,8 @@ def aws_client(aws: dict[str, str]) -> Callable[[str], Any]:
     """boto3 clients of it; the bucket of artifacts is there."""
 
     def client(service: str) -> Any:
-        return boto3.client(
+        connect: Any = boto3.client
+        return connect(
             service,
             endpoint_url=aws["AWS_ENDPOINT_URL"],
             region_name=aws["AWS_DEFAULT_REGION"],
