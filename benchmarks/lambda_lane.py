@@ -23,7 +23,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -181,12 +181,16 @@ def _process(command: list[str], environment: dict[str, str], limit: Limit) -> I
         env=environment,
         preexec_fn=limit.enter,  # noqa: PLW1509 - this program has no other thread that forks
         stdout=subprocess.DEVNULL,
-        start_new_session=True,
     )
     try:
         yield
     finally:
-        os.killpg(process.pid, 9)
+        # The emulator puts the function into a process group of its own.
+        below = psutil.Process(process.pid).children(recursive=True)
+        for each in (*below, psutil.Process(process.pid)):
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        psutil.wait_procs(below, timeout=10)
         process.wait()
 
 
