@@ -91,16 +91,23 @@ def test_instance_pools_are_accepted_and_nothing_else_is_waved_through(
     name = f"config-{'-'.join(variant) or 'empty'}-{accepted}"
     production = {
         "VariantName": "v",
-        "ModelName": "m",
+        "ModelName": {"Fn::GetAtt": ["Model", "ModelName"]},
         "InitialInstanceCount": 1,
         "InitialVariantWeight": 1,
         **variant,
     }
     resources = {
+        "Model": {
+            "Type": "AWS::SageMaker::Model",
+            "Properties": {
+                "ExecutionRoleArn": "arn:aws:iam::123456789012:role/functions",
+                "PrimaryContainer": {"Image": "image"},
+            },
+        },
         "Config": {
             "Type": "AWS::SageMaker::EndpointConfig",
             "Properties": {"ProductionVariants": [production]},
-        }
+        },
     }
     status = cloud.create_stack(name, resources)["StackStatus"]
     assert status == ("CREATE_COMPLETE" if accepted else "ROLLBACK_COMPLETE")
