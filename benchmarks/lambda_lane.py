@@ -36,7 +36,7 @@ from moto.server import ThreadedMotoServer
 from benchmarks.claims import Claim, write_claims
 from infra.model_release import read_release
 from infra.paths import BUNDLED_MODELS
-from local.lambda_runtime.runtime_api import RuntimeApi
+from local.lambda_runtime.buffered import RuntimeApi
 from nvfp4_ddim_contracts.keys import live_pointer_key
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 
@@ -166,7 +166,7 @@ def _under_our_api(environment: dict[str, str], limit: Limit) -> Iterator[Invoke
                 "trace_id": "Root=1-0-0",
             }
         )
-        answer = api.receive(request_id, _SECONDS) or {}
+        answer = api.receive(_SECONDS) or {}
         _check(json.loads(answer.get("body", json.dumps(answer))))
 
     with _process(_ENTRY_POINT, environment | {"AWS_LAMBDA_RUNTIME_API": api.address}, limit):

@@ -120,7 +120,7 @@ def pip_install(requirements: Path, directory: Path, target: BundleTarget) -> No
 
 
 def _is_code(path: Path) -> bool:
-    return "__pycache__" not in path.parts and path.suffix in {".py", ".typed"}
+    return "__pycache__" not in path.parts and path.suffix in {".py", ".sh", ".typed"}
 
 
 def _hash(parts: Iterable[bytes]) -> str:
@@ -154,4 +154,4 @@ def _assemble(directory: Path, wheels: Path, files: Iterable[tuple[Path, Path]])
     )
     for path, name in files:
         (directory / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, directory / name)
+        shutil.copy(path, directory / name)  # with its mode: a script stays executable

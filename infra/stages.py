@@ -139,6 +139,8 @@ class StageConfig:
         lambdas_run_on_host: Whether functions run on this machine's Python, not on AWS Lambda's.
         private_webhooks: Whether webhooks may call this machine and private networks.
         lanes: Ways to run jobs beside the asynchronous endpoint.
+        max_event_streams: How many streams of job events may be open at a time; they are taken from
+            the account's concurrency. None sets nothing aside and limits nothing.
         domain: The CDN's own name, if it has one.
         local_urls: Set where the local cloud stands in for AWS.
     """
@@ -157,6 +159,7 @@ class StageConfig:
     lambdas_run_on_host: bool = False
     private_webhooks: bool = False
     lanes: Lanes = field(default_factory=Lanes)
+    max_event_streams: int | None = None
     domain: CustomDomain | None = None
     local_urls: LocalUrls | None = None
 
@@ -194,6 +197,8 @@ _PROD = StageConfig(
     encrypt_table_with_own_key=True,
     log_retention_days=90,
     price_class="ALL",
+    # A fifth of an account's default concurrency: listeners must not starve the other functions.
+    max_event_streams=200,
 )
 
 

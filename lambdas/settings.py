@@ -27,6 +27,7 @@ __all__ = [
     "CancelJobSettings",
     "CreateImageSettings",
     "CreateJobSettings",
+    "CreateUploadSettings",
     "DeliverWebhookSettings",
     "DispatchJobSettings",
     "GetJobSettings",
@@ -36,6 +37,7 @@ __all__ = [
     "ListModelsSettings",
     "RecordResultSettings",
     "Settings",
+    "StreamJobEventsSettings",
     "SweepJobsSettings",
 ]
 
@@ -119,8 +121,18 @@ class CreateImageSettings(CreateJobSettings):
     results_bucket: NonEmpty
 
 
+class CreateUploadSettings(HttpSettings):
+    """`POST /v1/uploads`."""
+
+    results_bucket: NonEmpty
+
+
 class GetJobSettings(HttpSettings, _Table, _Cdn):
     """`GET /v1/jobs/{job_id}`."""
+
+
+class StreamJobEventsSettings(GetJobSettings):
+    """`GET /v1/jobs/{job_id}/events`."""
 
 
 class ListJobsSettings(GetJobSettings):
@@ -185,6 +197,7 @@ class RecordResultSettings(_Table):
 
     results_bucket: NonEmpty
     max_attempts: int = Field(3, ge=1, le=10)
+    instance_type: NonEmpty = Field(description="What inference runs on, to estimate its cost.")
 
 
 class SweepJobsSettings(_Table):

@@ -12,6 +12,7 @@ from lambdas.adapters.s3_archive import S3ZipArchive
 from lambdas.adapters.s3_catalogue import S3Catalogue
 from lambdas.adapters.s3_files import S3Files
 from lambdas.adapters.s3_objects import S3Objects
+from lambdas.adapters.s3_uploads import S3Uploads
 from lambdas.adapters.sagemaker_async import SageMakerAsync
 from lambdas.adapters.sagemaker_calls import SageMakerCalls
 from lambdas.adapters.secrets import SecretsManagerStore
@@ -23,6 +24,7 @@ from lambdas.domain.calling import EndpointCaller
 from lambdas.domain.catalogue import ModelService
 from lambdas.domain.dispatching import JobDispatcher
 from lambdas.domain.images import ImageService
+from lambdas.domain.job_events import JobWatcher
 from lambdas.domain.jobs import JobService
 from lambdas.domain.ports import InferenceQueue
 from lambdas.domain.presenting import JobPresenter
@@ -31,6 +33,7 @@ from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.signing import SigningKeyService
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
+from lambdas.domain.uploads import UploadIssuer
 from lambdas.domain.webhooks import WebhookAnnouncer, WebhookDeliverer, WebhookSecrets
 from lambdas.settings import (
     AnnounceJobSettings,
@@ -38,6 +41,7 @@ from lambdas.settings import (
     CancelJobSettings,
     CreateImageSettings,
     CreateJobSettings,
+    CreateUploadSettings,
     DeliverWebhookSettings,
     DispatchJobSettings,
     GetJobSettings,
@@ -63,10 +67,12 @@ __all__ = [
     "job_listing",
     "job_reading",
     "job_service",
+    "job_watcher",
     "model_service",
     "recorder",
     "signing_keys",
     "sweeper",
+    "upload_issuer",
     "webhook_secrets",
 ]
 
@@ -131,6 +137,12 @@ def job_service(settings: CancelJobSettings) -> JobService:
     return JobService(_store(settings.table_name), _CLOCK)
 
 
+def job_watcher(settings: GetJobSettings) -> JobWatcher:
+    """Service of `stream_job_events`."""
+    reading = job_reading(settings)
+    return JobWatcher(reading.jobs, reading.presenter, _CLOCK)
+
+
 def model_service(settings: ListModelsSettings) -> ModelService:
     """Service of `list_models`."""
     return ModelService(S3Catalogue(clients.s3(), settings.artifact_bucket, _CLOCK))
@@ -165,6 +177,7 @@ def recorder(settings: RecordResultSettings) -> ResultRecorder:
         results=S3Objects(clients.s3(), settings.results_bucket),
         clock=_CLOCK,
         max_attempts=settings.max_attempts,
+        instance_type=settings.instance_type,
     )
 
 
@@ -200,6 +213,12 @@ def webhook_secrets(
     return WebhookSecrets(
         SecretsManagerStore(clients.secrets_manager()), settings.webhook_secret_id
     )
+
+
+def upload_issuer(settings: CreateUploadSettings) -> UploadIssuer:
+    """Service of `create_upload`."""
+    store = S3Uploads(clients.s3_forms(), settings.results_bucket)
+    return UploadIssuer(store, _CLOCK, RandomIds())
 
 
 def file_publisher(bucket: str, check_time: Callable[[], None]) -> FilePublisher:

@@ -55,7 +55,7 @@ class LocalCloud:
         self._events.install()
         registry = DistributionRegistry()
         self._inbox = ResponseInbox()
-        front = ApiFront(functions.invoke, settings.aws_url)
+        front = ApiFront(functions, settings.aws_url)
         install_engine(on_change=front.invalidate)
         install_bucket_deletion()
         install_change_sets()

@@ -7,6 +7,7 @@ LocalCloudError
 |-- DeployError                the CDK CLI failed
 |-- UnsupportedResourceError   a template uses what the local cloud does not provide
 |-- ProvisioningError          a resource could not be made
+|-- FormRefusedError           S3 would refuse a signed form
 |-- FunctionNotRunnableError   a Lambda function's package or runtime cannot be run here
 '-- JobError                   a submitted job did not end in a picture
 """
@@ -15,6 +16,7 @@ __all__ = [
     "CloudNotRunningError",
     "CloudStartError",
     "DeployError",
+    "FormRefusedError",
     "FunctionNotRunnableError",
     "JobError",
     "LocalCloudError",
@@ -30,6 +32,15 @@ class LocalCloudError(Exception):
 
 class UnsafeEnvironmentError(LocalCloudError):
     """Something would reach beyond this machine."""
+
+
+class FormRefusedError(LocalCloudError):
+    """S3 would refuse a signed form: its code, its status and why."""
+
+    def __init__(self, code: str, message: str, status: int = 403) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = status
 
 
 class CloudNotRunningError(LocalCloudError):

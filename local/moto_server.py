@@ -12,6 +12,7 @@ from moto.moto_server.werkzeug_app import (
 )
 
 from .faults import FaultInjector, refuse_calls
+from .s3_forms import enforce_form_policies
 from .settings import LocalSettings
 from .supervisor.http_servers import LoopbackServer
 
@@ -30,7 +31,8 @@ def create_moto_server(settings: LocalSettings, faults: FaultInjector) -> Loopba
     """The AWS API of the local cloud, not started yet."""
     os.environ["MOTO_PORT"] = str(settings.aws_port)
     _serialise_dynamodb()
-    application = refuse_calls(DomainDispatcherApplication(create_backend_app), faults)
+    moto = enforce_form_policies(DomainDispatcherApplication(create_backend_app))
+    application = refuse_calls(moto, faults)
     return LoopbackServer("aws-api", settings.aws_port, application, _QuietMotoHandler)
 
 

@@ -12,9 +12,10 @@ from .generation import (
     Provenance,
     Timings,
 )
-from .jobs import Job, JobImage, JobPage, JobProgress, JobState
+from .jobs import Job, JobAttempt, JobImage, JobPage, JobProgress, JobState
 from .lanes import InferenceTask, Lane, LaneOffer, LaneOffers, LaneWish
 from .manifest import ArtifactFile, LayerEntry, Manifest, WeightStorage
+from .pricing import CostEstimate
 from .problems import FieldError, Problem, ProblemType
 from .quantization import (
     Calibrated,
@@ -24,11 +25,13 @@ from .quantization import (
     RateDistortion,
     ScaleSearch,
 )
+from .uploads import Upload, UploadContentType, UploadRequest
 from .webhooks import JobEvent, JobEventType, JobRequest
 
 __all__ = [
     "ArtifactFile",
     "Calibrated",
+    "CostEstimate",
     "DataFree",
     "Elsewhere",
     "FieldError",
@@ -38,6 +41,7 @@ __all__ = [
     "ImageFormat",
     "InferenceTask",
     "Job",
+    "JobAttempt",
     "JobEvent",
     "JobEventType",
     "JobImage",
@@ -59,5 +63,8 @@ __all__ = [
     "RateDistortion",
     "ScaleSearch",
     "Timings",
+    "Upload",
+    "UploadContentType",
+    "UploadRequest",
     "WeightStorage",
 ]

@@ -17,11 +17,13 @@ from pydantic import Field
 from ._base import Contract
 from .generation import GenerationRequest, Provenance, Timings
 from .lanes import Lane
+from .pricing import CostEstimate
 from .problems import Problem
 
 __all__ = [
     "LEGAL_TRANSITIONS",
     "Job",
+    "JobAttempt",
     "JobImage",
     "JobPage",
     "JobProgress",
@@ -75,6 +77,18 @@ class JobProgress(Contract):
     total_steps: int = Field(ge=1)
 
 
+class JobAttempt(Contract):
+    """One attempt at a job. Times are UTC, as far as they are known."""
+
+    number: int = Field(ge=1)
+    started_at: datetime | None = Field(
+        None, description="When the container reported its first step."
+    )
+    finished_at: datetime | None = Field(
+        None, description="When the attempt's end was recorded, or the job was ended."
+    )
+
+
 class JobImage(Contract):
     """A finished picture and a signed link to it that works until `expires_at`."""
 
@@ -93,12 +107,17 @@ class Job(Contract):
     request: GenerationRequest
     progress: JobProgress
     lane: Lane = Field(Lane.ASYNC, description="How the job is run.")
-    attempt: int = Field(1, ge=1)
+    attempt: int = Field(1, ge=1, description="The number of the latest attempt.")
+    attempts: tuple[JobAttempt, ...] = Field((), description="All of them, the latest last.")
     created_at: datetime
     updated_at: datetime
     images: tuple[JobImage, ...] = ()
     provenance: Provenance | None = None
     timings: Timings | None = None
+    cost_estimate: CostEstimate | None = Field(
+        None,
+        description="Of the attempt that succeeded; null before that, and where no price is known.",
+    )
     error: Problem | None = None
     webhook_url: str | None = None
 

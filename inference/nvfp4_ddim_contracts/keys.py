@@ -11,6 +11,8 @@ __all__ = [
     "JOB_ID_PATTERN",
     "MODELS_PREFIX",
     "RESULTS_PREFIX",
+    "UPLOADS_PREFIX",
+    "UPLOAD_ID_PATTERN",
     "artifact_prefix",
     "job_attributes",
     "job_id_from_attributes",
@@ -18,6 +20,7 @@ __all__ = [
     "live_pointer_key",
     "manifest_key",
     "result_image_key",
+    "upload_key",
 ]
 
 MODELS_PREFIX = "models/"
@@ -25,7 +28,9 @@ RESULTS_PREFIX = "results/"
 ASYNC_INPUT_PREFIX = "async/input/"
 ASYNC_OUTPUT_PREFIX = "async/output/"
 ASYNC_FAILURE_PREFIX = "async/failure/"
+UPLOADS_PREFIX = "uploads/"
 JOB_ID_PATTERN = r"[0-9a-f]{32}"
+UPLOAD_ID_PATTERN = JOB_ID_PATTERN
 _JOB_ATTRIBUTE = re.compile(rf"(?:^|;)\s*job_id=({JOB_ID_PATTERN})(?:;|$)")
 
 
@@ -52,6 +57,11 @@ def job_input_key(job_id: str, attempt: int) -> str:
 def result_image_key(job_id: str, index: int, extension: str) -> str:
     """Key of a finished picture, served by the CDN under the same path."""
     return f"{RESULTS_PREFIX}{job_id}/{index}.{extension}"
+
+
+def upload_key(owner: str, upload_id: str) -> str:
+    """Key of what a caller uploaded; the owner is in it, so that no id opens another's file."""
+    return f"{UPLOADS_PREFIX}{owner}/{upload_id}"
 
 
 def job_attributes(job_id: str) -> str:

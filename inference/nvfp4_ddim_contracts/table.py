@@ -36,7 +36,7 @@ def progress_update(job_id: str, step: int, total_steps: int, now_iso: str) -> d
     return {
         "Key": {PARTITION_KEY: {"S": job_partition(job_id)}},
         "UpdateExpression": "SET #state = :running, step = :step, total_steps = :total, "
-        "updated_at = :now",
+        "updated_at = :now, started_at = if_not_exists(started_at, :now)",
         "ConditionExpression": "#state IN ("
         + ", ".join(f":from{index}" for index in range(len(states)))
         + ")",

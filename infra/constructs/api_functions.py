@@ -13,17 +13,19 @@ from lambdas.settings import (
     CancelJobSettings,
     CreateImageSettings,
     CreateJobSettings,
+    CreateUploadSettings,
     GetJobSettings,
     GetWebhookSecretSettings,
     ListJobsSettings,
     ListModelsSettings,
     Settings,
+    StreamJobEventsSettings,
 )
-from nvfp4_ddim_contracts import JobRequest
+from nvfp4_ddim_contracts import JobRequest, UploadRequest
 from nvfp4_ddim_contracts.images import ImagesRequest
-from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
+from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX, UPLOADS_PREFIX
 
-from .grants import allow, allow_key_use, list_objects, read_objects
+from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .http_api import Route
 from .job_table import OWNER_INDEX, JobTable
 from .python_function import PythonFunction, environment_for
@@ -33,6 +35,8 @@ __all__ = ["ApiFunctions"]
 
 # API Gateway gives up after 29 s; a function that runs longer answers nobody.
 _TIMEOUT = cdk.Duration.seconds(29)
+# A stream ends itself before this and its client comes back; an open one is paid for by the second.
+_STREAM_TIMEOUT = cdk.Duration.minutes(5)
 _POINTERS = f"{MODELS_PREFIX}*/live.json"
 
 
@@ -81,18 +85,23 @@ class ApiFunctions(Construct):
         list_jobs = self._function("list_jobs", ListJobsSettings)
         list_models = self._function("list_models", ListModelsSettings)
         get_webhook_secret = self._function("get_webhook_secret", GetWebhookSecretSettings)
+        create_upload = self._function("create_upload", CreateUploadSettings)
+        stream_job_events = self._streaming_function("stream_job_events", StreamJobEventsSettings)
         self.authorizer = self._function("authorize", None)
 
         for function in (create_job, create_image):
             table.allow(function, "GetItem", "PutItem")
-        table.allow(get_job, "GetItem")
+        for function in (get_job, stream_job_events):
+            table.allow(function, "GetItem")
         table.allow(cancel_job, "GetItem", "UpdateItem")
         table.allow(list_jobs, "Query", index=OWNER_INDEX)
         for function in (create_job, create_image, list_models):
             read_objects(function, artifacts, _POINTERS)
             list_objects(function, artifacts, MODELS_PREFIX)
+        # S3 accepts a form with the rights of the role that signed it.
+        write_objects(create_upload, results, f"{UPLOADS_PREFIX}*")
         read_objects(create_image, results, f"{RESULTS_PREFIX}*")
-        for function in (create_job, create_image, get_job, list_jobs):
+        for function in (create_job, create_image, get_job, list_jobs, stream_job_events):
             allow(function, ["secretsmanager:GetSecretValue"], [signing_key.secret.secret_arn])
             allow_key_use(function, signing_key.secret.encryption_key, encrypt=False)
         allow(get_webhook_secret, ["secretsmanager:GetSecretValue"], [webhook_secret.secret_arn])
@@ -101,16 +110,31 @@ class ApiFunctions(Construct):
             Route("POST", "/v1/jobs", create_job, JobRequest),
             Route("GET", "/v1/jobs", list_jobs),
             Route("GET", "/v1/jobs/{job_id}", get_job),
+            Route("GET", "/v1/jobs/{job_id}/events", stream_job_events),
             Route("DELETE", "/v1/jobs/{job_id}", cancel_job),
             Route("GET", "/v1/models", list_models),
             Route("GET", "/v1/webhooks/secret", get_webhook_secret),
+            Route("POST", "/v1/uploads", create_upload, UploadRequest),
             Route("POST", "/v1/images/generations", create_image, ImagesRequest),
+        )
+
+    def _streaming_function(self, handler: str, settings: type[Settings]) -> PythonFunction:
+        return PythonFunction(
+            self,
+            _construct_id(handler),
+            config=self._config,
+            bundle=self._bundle,
+            handler=handler,
+            timeout=_STREAM_TIMEOUT,
+            environment=environment_for(settings, self._values),
+            streams=True,
+            reserved_concurrency=self._config.max_event_streams,
         )
 
     def _function(self, handler: str, settings: type[Settings] | None) -> PythonFunction:
         return PythonFunction(
             self,
-            "".join(word.title() for word in handler.split("_")),
+            _construct_id(handler),
             config=self._config,
             bundle=self._bundle,
             handler=handler,
@@ -119,3 +143,7 @@ class ApiFunctions(Construct):
             memory_mb=1024,
             environment=environment_for(settings, self._values) if settings else None,
         )
+
+
+def _construct_id(handler: str) -> str:
+    return "".join(word.title() for word in handler.split("_"))

@@ -13,6 +13,7 @@ from nvfp4_ddim_contracts.keys import (
     ASYNC_INPUT_PREFIX,
     ASYNC_OUTPUT_PREFIX,
     RESULTS_PREFIX,
+    UPLOADS_PREFIX,
 )
 
 from .removal import removal_policy
@@ -20,6 +21,7 @@ from .removal import removal_policy
 __all__ = ["ArtifactBucket", "ConsoleBucket", "LogBucket", "ResultsBucket"]
 
 _ASYNC_DAYS = 2
+_UPLOAD_DAYS = 1
 _NONCURRENT_DAYS = 90
 _LOG_DAYS = 90
 
@@ -120,6 +122,7 @@ class ResultsBucket(_PrivateBucket):
             ASYNC_OUTPUT_PREFIX: _ASYNC_DAYS,
             ASYNC_FAILURE_PREFIX: _ASYNC_DAYS,
             RESULTS_PREFIX: config.times.results_days,
+            UPLOADS_PREFIX: _UPLOAD_DAYS,
         }
         super().__init__(
             scope,
@@ -128,6 +131,7 @@ class ResultsBucket(_PrivateBucket):
             key=key,
             server_access_logs_bucket=logs,
             server_access_logs_prefix="s3/results/",
+            cors=[_console_forms(config)],
             lifecycle_rules=[
                 *(
                     s3.LifecycleRule(
@@ -157,6 +161,24 @@ class ConsoleBucket(_PrivateBucket):
             server_access_logs_prefix="s3/console/",
             lifecycle_rules=[_abort_uploads()],
         )
+
+
+def _console_forms(config: StageConfig) -> s3.CorsRule:
+    """Let the console's page send a form for an upload, and read how that went.
+
+    The name that CloudFront gives a distribution is not known yet where its buckets are made, so
+    that all of CloudFront's are allowed. A form's signature is what opens the bucket, not this.
+    """
+    if config.local_urls:
+        origin = config.local_urls.cdn
+    else:
+        origin = f"https://{config.domain.name}" if config.domain else "https://*.cloudfront.net"
+    return s3.CorsRule(
+        allowed_methods=[s3.HttpMethods.POST],
+        allowed_origins=[origin],
+        allowed_headers=["*"],
+        max_age=3_600,
+    )
 
 
 def _abort_uploads() -> s3.LifecycleRule:

@@ -31,8 +31,8 @@ _ANSWERS = (
         400,
         ProblemType.INVALID_REQUEST,
         "Request not understood",
-        "The body has to be a JSON object with a text 'prompt', and each field has to have the "
-        "type that the API's OpenAPI document gives it.",
+        "The body has to be a JSON object with the fields that the API's OpenAPI document asks "
+        "for (a job's is a text 'prompt'), each of the type that it gives.",
     ),
     _Answer(
         "BAD_REQUEST_PARAMETERS",

@@ -19,7 +19,14 @@ from .python_function import PythonFunction, log_retention
 
 __all__ = ["HttpApi", "Route"]
 
-_REQUEST_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Prefer", "x-api-key"]
+_REQUEST_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "Last-Event-ID",
+    "Prefer",
+    "x-api-key",
+]
 _EXPOSED_HEADERS = ("Location", "Preference-Applied", "Retry-After", "x-amzn-RequestId")
 
 # Neither the key nor the caller's prompt is in it.
@@ -179,7 +186,7 @@ class HttpApi(Construct):
         resource = self.api.root.resource_for_path(route.path)
         method = resource.add_method(
             route.method,
-            apigateway.LambdaIntegration(route.function, allow_test_invoke=False),
+            _integration(route.function),
             request_models=models,
             request_validator=validator if route.body else None,
         )
@@ -200,3 +207,15 @@ class HttpApi(Construct):
         key = self.api.add_api_key("Key", description="The operator's own key")
         plan.add_api_key(key)
         return key
+
+
+def _integration(function: PythonFunction) -> apigateway.LambdaIntegration:
+    """Wait for the whole answer, or pass it on as it comes for as long as the function may run."""
+    if not function.streams:
+        return apigateway.LambdaIntegration(function, allow_test_invoke=False)
+    return apigateway.LambdaIntegration(
+        function,
+        allow_test_invoke=False,
+        response_transfer_mode=apigateway.ResponseTransferMode.STREAM,
+        timeout=function.timeout,
+    )

@@ -16,6 +16,9 @@ from lambdas.settings import Settings
 
 __all__ = ["PythonFunction", "environment_for", "log_retention"]
 
+# Lambda unpacks the bundle here; the file must be executable.
+_STREAMING_RUNTIME = "/var/task/lambdas/runtime/start.sh"
+
 
 def environment_for(settings: type[Settings], values: Mapping[str, str]) -> dict[str, str]:
     """The variables that a settings model reads, and no others.
@@ -41,7 +44,11 @@ def environment_for(settings: type[Settings], values: Mapping[str, str]) -> dict
 
 
 class PythonFunction(lambda_.Function):
-    """`lambdas.handlers.<handler>.handler` on arm64, with a role and a log group of its own."""
+    """`lambdas.handlers.<handler>.handler` on arm64, with a role and a log group of its own.
+
+    Attributes:
+        streams: Whether it answers in a stream.
+    """
 
     def __init__(
         self,
@@ -53,6 +60,8 @@ class PythonFunction(lambda_.Function):
         handler: str,
         timeout: cdk.Duration,
         memory_mb: int = 512,
+        streams: bool = False,
+        reserved_concurrency: int | None = None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """Define the function.
@@ -65,8 +74,11 @@ class PythonFunction(lambda_.Function):
             handler: Module in `lambdas.handlers`.
             timeout: For one invocation.
             memory_mb: Memory, and with it the share of a CPU.
+            streams: Whether `lambdas.runtime` runs it, so that its answer is streamed.
+            reserved_concurrency: How many run at a time, at least and at most; None leaves it open.
             environment: The handler's settings.
         """
+        self.streams = streams
         log_group = logs.LogGroup(
             scope,
             f"{construct_id}Logs",
@@ -96,10 +108,12 @@ class PythonFunction(lambda_.Function):
             log_group=log_group,
             timeout=timeout,
             memory_size=memory_mb,
+            reserved_concurrent_executions=reserved_concurrency,
             tracing=lambda_.Tracing.ACTIVE,
             environment={
                 "POWERTOOLS_SERVICE_NAME": handler,
                 "LOG_LEVEL": config.log_level,
+                **({"AWS_LAMBDA_EXEC_WRAPPER": _STREAMING_RUNTIME} if streams else {}),
                 **(environment or {}),
             },
         )

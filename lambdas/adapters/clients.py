@@ -20,6 +20,7 @@ __all__ = [
     "endpoint_calls",
     "functions",
     "s3",
+    "s3_forms",
     "sagemaker_runtime",
     "secrets_manager",
     "sns",
@@ -43,6 +44,17 @@ def dynamodb() -> "DynamoDBClient":
 def s3() -> "S3Client":
     """The S3 client."""
     return boto3.client("s3", config=_CONFIG)
+
+
+@cache
+def s3_forms() -> "S3Client":
+    """The S3 client for signed forms, which a browser sends without following redirects.
+
+    Only signature version 4 binds a size, and only virtual addressing makes botocore name the
+    bucket's own region; S3's global address would answer with a redirect in any other.
+    """
+    forms = Config(signature_version="s3v4", s3={"addressing_style": "virtual"})
+    return boto3.client("s3", config=_CONFIG.merge(forms))
 
 
 @cache

@@ -14,7 +14,7 @@ from typing import Any
 from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 from pydantic import BaseModel
 
-from lambdas.domain.records import IdempotencyRecord, JobRecord, StoredImage, Transition
+from lambdas.domain.records import IdempotencyRecord, JobRecord, Transition
 from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
 from nvfp4_ddim_contracts.table import PARTITION_KEY, job_partition
 
@@ -37,7 +37,15 @@ Item = Mapping[str, Any]
 _SERIALIZER = TypeSerializer()
 _DESERIALIZER = TypeDeserializer()
 _JOB_PARTITION = re.compile(rf"job#({JOB_ID_PATTERN})")
-_JSON_ATTRIBUTES = ("request", "images", "provenance", "timings", "error")
+_JSON_ATTRIBUTES = (
+    "request",
+    "attempts",
+    "images",
+    "provenance",
+    "timings",
+    "cost_estimate",
+    "error",
+)
 
 
 def to_text(moment: datetime) -> str:
@@ -91,10 +99,12 @@ def changed_attributes(transition: Transition) -> dict[str, str | int]:
         "state": transition.target,
         "updated_at": transition.at,
         "attempt": transition.next_attempt,
+        "attempts": transition.attempts,
         "step": transition.step,
         "images": transition.images,
         "provenance": transition.provenance,
         "timings": transition.timings,
+        "cost_estimate": transition.cost_estimate,
         "error": transition.error,
     }
     return {name: _plain(value) for name, value in changes.items() if value is not None}
@@ -130,8 +140,8 @@ def _plain(value: Any) -> str | int:
     if isinstance(value, BaseModel):
         return value.model_dump_json()
     if isinstance(value, tuple):
-        images: tuple[StoredImage, ...] = value
-        return json.dumps([image.model_dump(mode="json") for image in images])
+        models: tuple[BaseModel, ...] = value
+        return json.dumps([model.model_dump(mode="json") for model in models])
     if isinstance(value, datetime):
         return to_text(value)
     return value if isinstance(value, int) else str(value)

@@ -126,11 +126,14 @@ class DynamoDBJobs:
         if transition.unchanged_since is not None:
             values[":unchanged_since"] = to_text(transition.unchanged_since)
             conditions.append("#updated_at <= :unchanged_since")
+        update = "SET " + ", ".join(f"#{name} = :{name}" for name in changes)
+        if transition.next_attempt is not None:
+            update += " REMOVE started_at"
         try:
             answer = self.client.update_item(
                 TableName=self.table_name,
                 Key=to_item({PARTITION_KEY: job_partition(transition.job_id)}),
-                UpdateExpression="SET " + ", ".join(f"#{name} = :{name}" for name in changes),
+                UpdateExpression=update,
                 ConditionExpression=" AND ".join(conditions),
                 ExpressionAttributeNames=names,
                 ExpressionAttributeValues=to_item(values),

@@ -33,6 +33,10 @@ class RandomIds:
         """122 random bits as 32 hexadecimal digits."""
         return uuid.uuid4().hex
 
+    def upload_id(self) -> str:
+        """122 random bits as 32 hexadecimal digits."""
+        return uuid.uuid4().hex
+
     def seed(self) -> int:
         """A seed from 0 to 2^32 - 1."""
         return secrets.randbelow(MAX_SEED + 1)

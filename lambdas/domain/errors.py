@@ -7,6 +7,7 @@ ServiceError
 │   └── InvalidCursorError       not a cursor that this service gave out
 ├── UnsupportedMediaTypeError    the body is not JSON
 ├── UnauthorizedError            the caller is not known
+├── UploadNotFoundError          no such upload, or another caller's
 ├── JobNotFoundError             no such job, or another caller's
 ├── JobEndedError                the job ended in another way than the caller asks for
 ├── IdempotencyMismatchError     the key was used before, with another request
@@ -43,6 +44,7 @@ __all__ = [
     "UnauthorizedError",
     "UnknownModelError",
     "UnsupportedMediaTypeError",
+    "UploadNotFoundError",
 ]
 
 
@@ -102,6 +104,16 @@ class JobNotFoundError(ServiceError):
     def __init__(self, job_id: str) -> None:
         super().__init__("You have no job with this id. Jobs are deleted some days after they end.")
         self.job_id = job_id
+
+
+class UploadNotFoundError(ServiceError):
+    """There is no such upload, or it is another caller's, which looks the same from outside."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "You have no upload with this id. Ask for one by POST /v1/uploads and send the file "
+            "before you name it; uploads are deleted after a day."
+        )
 
 
 class JobEndedError(ServiceError):

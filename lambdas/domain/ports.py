@@ -7,7 +7,14 @@ from typing import IO, Any, Protocol
 from nvfp4_ddim_contracts import JobState
 from nvfp4_ddim_contracts.models import LiveModel
 
-from .records import IdempotencyRecord, JobPosition, JobRecord, Transition
+from .records import (
+    IdempotencyRecord,
+    JobPosition,
+    JobRecord,
+    StoredUpload,
+    Transition,
+    UploadForm,
+)
 
 __all__ = [
     "Announcements",
@@ -23,6 +30,7 @@ __all__ = [
     "ModelCatalogue",
     "ObjectStore",
     "SecretStore",
+    "UploadStore",
     "UrlSigner",
     "WebhookSender",
 ]
@@ -49,6 +57,10 @@ class IdFactory(Protocol):
 
     def job_id(self) -> str:
         """A new job id: 32 hexadecimal digits."""
+        ...
+
+    def upload_id(self) -> str:
+        """A new upload id: 32 hexadecimal digits."""
         ...
 
     def seed(self) -> int:
@@ -130,6 +142,18 @@ class ObjectStore(Protocol):
         Raises:
             ObjectNotFoundError: The URI points elsewhere.
         """
+        ...
+
+
+class UploadStore(Protocol):
+    """Files that callers put into the results bucket themselves."""
+
+    def form(self, key: str, *, content_type: str, size_bytes: int, seconds: int) -> UploadForm:
+        """A form that S3 accepts for `seconds`, for this key, type and size only."""
+        ...
+
+    def find(self, key: str) -> StoredUpload | None:
+        """What lies there, or None."""
         ...
 
 

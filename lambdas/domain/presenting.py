@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from nvfp4_ddim_contracts import Job, JobImage, JobProgress
+from nvfp4_ddim_contracts import Job, JobAttempt, JobImage, JobProgress
 
 from .ports import Clock, UrlSigner
 from .records import JobRecord, StoredImage
@@ -20,14 +20,26 @@ def present_job(job: JobRecord, images: tuple[JobImage, ...] = ()) -> Job:
         progress=JobProgress(step=job.step, total_steps=job.total_steps),
         lane=job.lane,
         attempt=job.attempt,
+        attempts=_attempts(job),
         created_at=job.created_at,
         updated_at=job.updated_at,
         images=images,
         provenance=job.provenance,
         timings=job.timings,
+        cost_estimate=job.cost_estimate,
         error=job.error,
         webhook_url=job.webhook_url,
     )
+
+
+def _attempts(job: JobRecord) -> tuple[JobAttempt, ...]:
+    """The lost attempts and the latest, which ends with the job."""
+    latest = JobAttempt(
+        number=job.attempt,
+        started_at=job.started_at,
+        finished_at=job.updated_at if job.state.is_terminal else None,
+    )
+    return (*(JobAttempt(**attempt.model_dump()) for attempt in job.attempts), latest)
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,13 @@ from pydantic import ValidationError
 
 from nvfp4_ddim_contracts import GenerationResult, ImageFormat, JobState
 from nvfp4_ddim_contracts.keys import result_image_key
+from nvfp4_ddim_contracts.pricing import estimate_inference
 
 from .errors import NotificationError, ObjectNotFoundError, TransitionRefusedError
 from .failures import AttemptFailure, classify_failure, unreadable_answer
 from .notifications import InferenceNotification
 from .ports import Clock, JobStore, ObjectStore
-from .records import JobRecord, StoredImage, Transition
+from .records import JobRecord, StoredAttempt, StoredImage, Transition
 
 __all__ = ["Outcome", "ResultRecorder"]
 
@@ -40,6 +41,7 @@ class ResultRecorder:
     results: ObjectStore
     clock: Clock
     max_attempts: int
+    instance_type: str
 
     def record(self, notification: InferenceNotification) -> Outcome:
         """Record the end of an attempt.
@@ -83,6 +85,10 @@ class ResultRecorder:
                     images=images,
                     provenance=result.provenance,
                     timings=result.timings,
+                    cost_estimate=estimate_inference(
+                        self.instance_type,
+                        result.timings.generate_seconds + result.timings.encode_seconds,
+                    ),
                 )
             )
         except TransitionRefusedError:
@@ -124,13 +130,16 @@ class ResultRecorder:
 
     def _fail(self, job: JobRecord, attempt: int, failure: AttemptFailure) -> Outcome:
         again = failure.retryable and attempt < self.max_attempts
+        now = self.clock.now()
+        lost = StoredAttempt(number=attempt, started_at=job.started_at, finished_at=now)
         self.jobs.apply(
             Transition(
                 job_id=job.id,
                 target=JobState.QUEUED if again else JobState.FAILED,
-                at=self.clock.now(),
+                at=now,
                 attempt=attempt,
                 next_attempt=attempt + 1 if again else None,
+                attempts=(*job.attempts, lost) if again else None,
                 step=0 if again else None,
                 error=None if again else failure.problem,
             )

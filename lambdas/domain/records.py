@@ -10,6 +10,7 @@ from datetime import datetime
 from pydantic import BaseModel, ConfigDict
 
 from nvfp4_ddim_contracts import (
+    CostEstimate,
     GenerationRequest,
     ImageFormat,
     JobState,
@@ -23,8 +24,11 @@ __all__ = [
     "IdempotencyRecord",
     "JobPosition",
     "JobRecord",
+    "StoredAttempt",
     "StoredImage",
+    "StoredUpload",
     "Transition",
+    "UploadForm",
     "WebhookMessage",
 ]
 
@@ -43,10 +47,19 @@ class StoredImage(_Stored):
     image_format: ImageFormat
 
 
+class StoredAttempt(_Stored):
+    """An attempt that was lost."""
+
+    number: int
+    started_at: datetime | None = None
+    finished_at: datetime
+
+
 class JobRecord(_Stored):
     """A job. Times are UTC; `expires_at` is Unix seconds, as DynamoDB's TTL wants it.
 
-    `attempt` counts from 1; `dispatched_attempt` is the last one handed to inference, 0 at first.
+    `attempt` counts from 1; `attempts` are those that were lost before it, and `started_at` is its
+    own. `dispatched_attempt` is the last one handed to inference, 0 at first.
     """
 
     id: str
@@ -57,6 +70,8 @@ class JobRecord(_Stored):
     total_steps: int
     lane: Lane = Lane.ASYNC
     attempt: int = 1
+    attempts: tuple[StoredAttempt, ...] = ()
+    started_at: datetime | None = None
     dispatched_attempt: int = 0
     created_at: datetime
     updated_at: datetime
@@ -65,6 +80,7 @@ class JobRecord(_Stored):
     images: tuple[StoredImage, ...] = ()
     provenance: Provenance | None = None
     timings: Timings | None = None
+    cost_estimate: CostEstimate | None = None
     error: Problem | None = None
     webhook_url: str | None = None
 
@@ -95,6 +111,23 @@ class WebhookMessage(_Stored):
 
 
 @dataclass(frozen=True)
+class UploadForm:
+    """Where a form is sent, and the fields that come before the file."""
+
+    url: str
+    fields: dict[str, str]
+
+
+@dataclass(frozen=True)
+class StoredUpload:
+    """A file that a caller has uploaded."""
+
+    key: str
+    content_type: str
+    size_bytes: int
+
+
+@dataclass(frozen=True)
 class JobPosition:
     """Where a page of an owner's jobs ends."""
 
@@ -107,7 +140,8 @@ class Transition:
     """A conditional change of one job. Fields that are None stay as they are.
 
     The store writes it only while the job is in a state from which `target` is legal and, where
-    given, while its attempt is `attempt` and its last change is not after `unchanged_since`.
+    given, while its attempt is `attempt` and its last change is not after `unchanged_since`. With
+    `next_attempt` it forgets `started_at`, which was the lost attempt's.
     """
 
     job_id: str
@@ -116,8 +150,10 @@ class Transition:
     attempt: int | None = None
     unchanged_since: datetime | None = None
     next_attempt: int | None = None
+    attempts: tuple[StoredAttempt, ...] | None = None
     step: int | None = None
     images: tuple[StoredImage, ...] | None = None
     provenance: Provenance | None = None
     timings: Timings | None = None
+    cost_estimate: CostEstimate | None = None
     error: Problem | None = None

@@ -19,7 +19,7 @@ from nvfp4_ddim_contracts import Problem
 from ._problems import problem_of, render_problem
 from ._proxy import ApiRequest, ApiResponse, ProxyEvent
 
-__all__ = ["RETRY_AFTER_SECONDS", "common_headers", "http_handler", "respond"]
+__all__ = ["RETRY_AFTER_SECONDS", "common_headers", "error_response", "http_handler", "respond"]
 
 RETRY_AFTER_SECONDS = "1"
 _EXPOSED_HEADERS = "Idempotent-Replayed, Location, Preference-Applied, Retry-After, X-Request-Id"
@@ -82,18 +82,25 @@ def respond(
     try:
         return operation(request, service)
     except Exception as error:
-        problem = problem_of(error, request.event.context.request_id)
-        if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            logger().exception("The request failed")
-            count("InternalErrors")
-        response = render_error(problem)
-        return ApiResponse(
-            response.status,
-            response.body,
-            _error_headers(error, problem, request),
-            response.media_type,
-            response.omit_null,
-        )
+        return error_response(error, request, render_error)
+
+
+def error_response(
+    error: Exception, request: ApiRequest, render_error: Callable[[Problem], ApiResponse]
+) -> ApiResponse:
+    """The answer to a request that raised; one that nobody expected is logged and counted."""
+    problem = problem_of(error, request.event.context.request_id)
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger().error("The request failed", exc_info=error)
+        count("InternalErrors")
+    response = render_error(problem)
+    return ApiResponse(
+        response.status,
+        response.body,
+        _error_headers(error, problem, request),
+        response.media_type,
+        response.omit_null,
+    )
 
 
 def common_headers(allowed_origin: str, request_id: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from lambdas.domain.errors import (
     ServiceError,
     UnauthorizedError,
     UnsupportedMediaTypeError,
+    UploadNotFoundError,
 )
 from nvfp4_ddim_contracts import JobState, Problem, ProblemType
 from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE
@@ -46,6 +47,9 @@ _KINDS: dict[type[BaseException], _Kind] = {
         "The body is not JSON",
     ),
     JobNotFoundError: _Kind(HTTPStatus.NOT_FOUND, ProblemType.NOT_FOUND, "There is no such job"),
+    UploadNotFoundError: _Kind(
+        HTTPStatus.NOT_FOUND, ProblemType.NOT_FOUND, "There is no such upload"
+    ),
     JobEndedError: _Kind(HTTPStatus.CONFLICT, ProblemType.CONFLICT, "The job has ended"),
     IdempotencyMismatchError: _Kind(
         HTTPStatus.UNPROCESSABLE_ENTITY,

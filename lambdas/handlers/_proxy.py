@@ -21,7 +21,7 @@ __all__ = ["ApiRequest", "ApiResponse", "ProxyEvent"]
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 _IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
-_OPERATION_PATH = re.compile(r"/(?:jobs|images/generations|models)(?:/[^/]*)?/?$")
+_OPERATION_PATH = re.compile(r"/(?:jobs|images/generations|models)(?:/[^/]*)?(?:/events)?/?$")
 _JSON_MEDIA_TYPE = re.compile(r"application/(?:[\w.+-]+\+)?json", re.IGNORECASE)
 
 

@@ -32,6 +32,7 @@ def build_document() -> dict[str, Any]:
         "tags": [
             {"name": "jobs", "description": "Generation as jobs: submit, follow, cancel."},
             {"name": "images", "description": "For clients that speak OpenAI's Images API."},
+            {"name": "uploads", "description": "Files that a later request names by their id."},
             {"name": "models", "description": "What can be asked for."},
             {"name": "webhooks", "description": "Being told that a job has ended."},
         ],

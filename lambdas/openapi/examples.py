@@ -7,6 +7,7 @@ from nvfp4_ddim_contracts import (
     FieldError,
     GenerationRequest,
     Job,
+    JobAttempt,
     JobImage,
     JobPage,
     JobProgress,
@@ -16,9 +17,13 @@ from nvfp4_ddim_contracts import (
     ProblemType,
     Provenance,
     Timings,
+    Upload,
+    UploadContentType,
+    UploadRequest,
 )
 from nvfp4_ddim_contracts.images import ImageData, ImageQuality, ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.models import Model, ModelList
+from nvfp4_ddim_contracts.pricing import estimate_inference
 from nvfp4_ddim_contracts.webhooks import JobEvent, JobEventType, JobRequest, WebhookSecret
 
 __all__ = [
@@ -31,10 +36,13 @@ __all__ = [
     "problem",
     "queued_job",
     "succeeded_job",
+    "upload",
+    "upload_request",
     "webhook_secret",
 ]
 
 _JOB_ID = "9f1c2ab34d5e4f60918273645546372a"
+_UPLOAD_ID = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 _CREATED = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 _URL = f"https://d111111abcdef8.cloudfront.net/results/{_JOB_ID}/0.png?Expires=1768482000"
 _SHA256 = "4be1c1a3f0a24a5e8d1c6b7a9f8e7d6c5b4a39281706f5e4d3c2b1a0918273ff"
@@ -72,6 +80,7 @@ def _queued() -> Job:
         state=JobState.QUEUED,
         request=_REQUEST,
         progress=JobProgress(total_steps=Preset.FAST.steps),
+        attempts=(JobAttempt(number=1),),
         created_at=_CREATED,
         updated_at=_CREATED,
     )
@@ -89,6 +98,14 @@ def _succeeded() -> Job:
             "updated_at": _CREATED + timedelta(seconds=2),
             "images": (image,),
             "provenance": _PROVENANCE,
+            "attempts": (
+                JobAttempt(
+                    number=1,
+                    started_at=_CREATED + timedelta(milliseconds=400),
+                    finished_at=_CREATED + timedelta(seconds=2),
+                ),
+            ),
+            "cost_estimate": estimate_inference("ml.g6.xlarge", 1.41),
             "timings": Timings(queue_seconds=0.02, generate_seconds=1.4, encode_seconds=0.01),
         }
     )
@@ -140,6 +157,31 @@ def job_event() -> dict[str, Any]:
     return JobEvent(type=JobEventType.SUCCEEDED, timestamp=job.updated_at, data=job).model_dump(
         mode="json"
     )
+
+
+def upload_request() -> dict[str, Any]:
+    """The body of `POST /v1/uploads`."""
+    return UploadRequest(content_type=UploadContentType.PNG, size_bytes=48_213).model_dump(
+        mode="json"
+    )
+
+
+def upload() -> dict[str, Any]:
+    """The answer of `POST /v1/uploads`."""
+    return Upload(
+        id=_UPLOAD_ID,
+        content_type=UploadContentType.PNG,
+        size_bytes=48_213,
+        url="https://results-bucket.s3.eu-west-1.amazonaws.com/",
+        fields={
+            "Content-Type": "image/png",
+            "key": f"uploads/0123456789abcdef/{_UPLOAD_ID}",
+            "x-amz-algorithm": "AWS4-HMAC-SHA256",
+            "policy": "eyJleHBpcmF0aW9uIjogIjIwMjYtMDEtMTVUMTI6MTU6MDBaIn0=",
+            "x-amz-signature": "8d0f6c",
+        },
+        expires_at=_CREATED + timedelta(minutes=15),
+    ).model_dump(mode="json")
 
 
 def webhook_secret() -> dict[str, Any]:

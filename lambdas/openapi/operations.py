@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from lambdas.domain.jobs import MAX_WAIT_SECONDS
 from lambdas.handlers._openai_errors import OpenAIErrorBody
 from lambdas.handlers.list_jobs import ListJobsQuery
-from nvfp4_ddim_contracts import Job, JobPage, Problem
+from nvfp4_ddim_contracts import Job, JobPage, Problem, Upload, UploadRequest
 from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
 from nvfp4_ddim_contracts.models import ModelList
@@ -22,6 +22,7 @@ from nvfp4_ddim_contracts.webhooks import (
 )
 
 from . import examples
+from .event_streams import stream_job_events
 from .schemas import reference
 
 __all__ = ["paths", "shared_headers", "webhooks"]
@@ -80,8 +81,13 @@ def paths() -> dict[str, Any]:
             "delete": _cancel_job(),
             "get": _get_job(),
         },
+        "/v1/jobs/{job_id}/events": {
+            "parameters": [_JOB_ID_PARAMETER],
+            "get": stream_job_events(_problem_responses(404)),
+        },
         "/v1/models": {"get": _list_models()},
         "/v1/webhooks/secret": {"get": _get_webhook_secret()},
+        "/v1/uploads": {"post": _create_upload()},
         "/v1/images/generations": {"post": _create_image()},
     }
 
@@ -237,6 +243,22 @@ def _get_webhook_secret() -> dict[str, Any]:
         "responses": {
             "200": _answer("The secret.", WebhookSecret, examples.webhook_secret()),
             **_problem_responses(),
+        },
+    }
+
+
+def _create_upload() -> dict[str, Any]:
+    return {
+        "operationId": "createUpload",
+        "summary": "A place for a file of the caller's",
+        "description": "POST the answer's `fields`, and after them the file as `file`, to its "
+        "`url` as multipart/form-data. S3 refuses any other size or type. The file is deleted "
+        "after a day.",
+        "tags": ["uploads"],
+        "requestBody": _body(UploadRequest, examples.upload_request()),
+        "responses": {
+            "201": _answer("The place.", Upload, examples.upload()),
+            **_problem_responses(400, 413, 415),
         },
     }
 

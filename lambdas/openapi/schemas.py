@@ -6,7 +6,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from lambdas.handlers._openai_errors import OpenAIErrorBody
-from nvfp4_ddim_contracts import Job, JobPage, Problem
+from nvfp4_ddim_contracts import Job, JobPage, Problem, Upload, UploadRequest
 from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.models import ModelList
 from nvfp4_ddim_contracts.webhooks import JobEvent, JobRequest, WebhookSecret
@@ -25,6 +25,8 @@ _MODELS: tuple[tuple[type[BaseModel], JsonSchemaMode], ...] = (
     (ModelList, "validation"),
     (OpenAIErrorBody, "validation"),
     (Problem, "validation"),
+    (Upload, "validation"),
+    (UploadRequest, "validation"),
     (WebhookSecret, "validation"),
 )
 

@@ -182,8 +182,8 @@ def _authorizers(client: Any, api_id: str) -> dict[str, Authorizer]:
 
 
 def function_arn(uri: str) -> str:
-    """The function in `arn:aws:apigateway:...:path/2015-03-31/functions/ARN/invocations`."""
-    return uri.split("/functions/", 1)[1].removesuffix("/invocations")
+    """The function in `arn:aws:apigateway:...:path/<version>/functions/ARN/<action>`."""
+    return uri.split("/functions/", 1)[1].rsplit("/", 1)[0]
 
 
 def _gateway_responses(client: Any, api_id: str) -> dict[str, GatewayResponse]:

@@ -5,14 +5,15 @@ import re
 import threading
 import time
 import uuid
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from typing import Any
+from typing import Any, Protocol
 
 from werkzeug.wrappers import Request, Response
 
 from local.clients import local_client
-from local.errors import FunctionNotRunnableError
+from local.errors import FunctionNotRunnableError, LocalCloudError
 from local.settings import ACCOUNT_ID, REGION
 
 from .authorization import Authorizations, Invoker
@@ -20,6 +21,7 @@ from .events import proxy_event, proxy_response
 from .model import Api, Method, function_arn, read_api
 from .refusals import Refusal, refusal_response
 from .routing import match_resource
+from .streaming import is_streaming, streamed_response
 from .usage import UsageMeter
 from .validation import validate
 
@@ -32,13 +34,26 @@ _MAX_BODY_BYTES = 10 * 1024 * 1024
 _MAX_THREADS = 64
 
 
+class Functions(Protocol):
+    """Runs deployed functions."""
+
+    def invoke(self, name_or_arn: str, event: Any, /) -> tuple[Any, bool]:
+        """Invoke and wait: the payload, and whether that is an error."""
+        ...
+
+    def stream(self, name_or_arn: str, event: Any, /) -> Iterator[bytes]:
+        """Invoke; the answer as it comes."""
+        ...
+
+
 class ApiFront:
     """Answers for the API that is deployed at the moment."""
 
-    def __init__(self, invoke: Invoker, aws_url: str) -> None:
-        self._invoke = invoke
+    def __init__(self, functions: Functions, aws_url: str) -> None:
+        self._functions = functions
+        self._invoke: Invoker = functions.invoke
         self._client = local_client("apigateway", aws_url)
-        self._authorizations = Authorizations(invoke)
+        self._authorizations = Authorizations(functions.invoke)
         self._meter = UsageMeter()
         self._pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="integration")
         self._snapshot: Api | None = None
@@ -148,6 +163,8 @@ class ApiFront:
             return _mock_response(integration)
         if kind != "AWS_PROXY":
             raise Refusal("API_CONFIGURATION_ERROR", f"No integration {kind} locally.")
+        if is_streaming(integration["uri"]):
+            return self._stream(integration["uri"], event)
         timeout = float(integration.get("timeoutInMillis") or _TIMEOUT_SECONDS * 1000) / 1000
         future = self._pool.submit(self._invoke, function_arn(integration["uri"]), event)
         try:
@@ -161,6 +178,13 @@ class ApiFront:
             _LOGGER.error("%s %s: %s", event["httpMethod"], event["path"], payload)
             raise Refusal("LAMBDA_PROXY_ERROR")
         return proxy_response(api, payload, accept)
+
+    def _stream(self, uri: str, event: dict[str, Any]) -> Response:
+        try:
+            return streamed_response(self._functions.stream(function_arn(uri), event))
+        except LocalCloudError as error:
+            _LOGGER.error("%s %s: %s", event["httpMethod"], event["path"], error)
+            raise Refusal("LAMBDA_PROXY_ERROR") from error
 
 
 def _mock_response(integration: dict[str, Any]) -> Response:

@@ -3,6 +3,7 @@
 import json
 from typing import Any, ClassVar
 
+from local.api_front.streaming import is_streaming
 from local.errors import ProvisioningError
 
 from .adapter import ApiAdapter, Properties, Provisioned, ResourceAdapter, ResourceRequest
@@ -106,6 +107,12 @@ class Method(_Gateway):
 
     def _put_integration(self, where: dict[str, str], integration: Properties) -> None:
         timeout = integration.get("TimeoutInMillis")
+        streams = integration.get("ResponseTransferMode") == "STREAM"
+        if streams != is_streaming(integration.get("Uri", "")):
+            raise ProvisioningError(
+                "An integration that streams has ResponseTransferMode STREAM and the action "
+                "response-streaming-invocations; this one has only one of them."
+            )
         self._api.put_integration(
             **where,
             type=integration["Type"],

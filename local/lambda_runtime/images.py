@@ -13,8 +13,8 @@ from typing import Any
 from local.environment import require_isolated
 from local.supervisor.processes import ManagedProcess
 
+from .buffered import RuntimeApi
 from .pool import WorkerStart
-from .runtime_api import RuntimeApi
 
 __all__ = ["ImageLauncher", "ImageWorker"]
 
@@ -39,7 +39,7 @@ class ImageWorker:
         deadline = time.monotonic() + timeout_seconds
         self._api.send(message)
         while time.monotonic() < deadline:
-            answer = self._api.receive(message["request_id"], _POLL_SECONDS)
+            answer = self._api.receive(_POLL_SECONDS)
             if answer is not None:
                 return answer
             if self._process.exit_code() is not None:

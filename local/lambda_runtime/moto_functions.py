@@ -1,6 +1,7 @@
 """moto's functions, run by the local runtime instead of Docker."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
@@ -9,7 +10,8 @@ from local.errors import FunctionNotRunnableError
 from local.settings import ACCOUNT_ID, REGION
 
 from .destinations import AsyncPolicy
-from .runtime import MAX_CONCURRENCY, FunctionSpec, LambdaRuntime
+from .functions import MAX_CONCURRENCY, FunctionSpec
+from .runtime import LambdaRuntime
 
 __all__ = ["MotoFunctions"]
 
@@ -73,6 +75,10 @@ class MotoFunctions:
         """Run a function and wait: its decoded payload, and whether that is an error."""
         result = self._runtime.invoke(self.find(name_or_arn), event)
         return result.json(), result.is_error
+
+    def stream(self, name_or_arn: str, event: Any) -> Iterator[bytes]:
+        """Run a streaming function: its answer as it comes."""
+        return self._runtime.stream(self.find(name_or_arn), event)
 
     def invoke_asynchronously(self, name_or_arn: str, event: Any) -> None:
         """Run a function in the background, with Lambda's retries."""

@@ -36,7 +36,7 @@ class PackageStore:
                 shutil.rmtree(partial, ignore_errors=True)
                 try:
                     with zipfile.ZipFile(io.BytesIO(package)) as archive:
-                        archive.extractall(partial)
+                        _extract(archive, partial)
                 except zipfile.BadZipFile as error:
                     raise FunctionNotRunnableError(f"The package is no zip: {error}") from error
                 partial.rename(target)
@@ -59,6 +59,15 @@ class PackageStore:
                 if not link.exists():
                     link.symlink_to(source)
         return layer
+
+
+def _extract(archive: zipfile.ZipFile, directory: Path) -> None:
+    """Extract with the files' modes, as Lambda does: a wrapper script has to be executable."""
+    archive.extractall(directory)
+    for member in archive.infolist():
+        mode = member.external_attr >> 16 & 0o777
+        if mode and not member.is_dir():
+            (directory / member.filename).chmod(mode | 0o600)
 
 
 def _location(package: str) -> Path:

@@ -5,41 +5,26 @@ import logging
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from local.environment import isolated_environment
 from local.errors import FunctionNotRunnableError
-from local.settings import REGION, LocalSettings
+from local.settings import LocalSettings
 
-from .destinations import AsyncPolicy, failure_record, send_to_destination
+from .destinations import failure_record, send_to_destination
+from .functions import FunctionSpec, function_environment, require_python
 from .images import ImageLauncher, ImageWorker
 from .packages import PackageStore
 from .pool import Launcher, Worker, WorkerStart
+from .streaming import StreamFailedError, StreamingFunctions
 
-__all__ = ["MAX_CONCURRENCY", "FunctionSpec", "InvocationResult", "LambdaRuntime"]
+__all__ = ["InvocationResult", "LambdaRuntime"]
 
 _LOGGER = logging.getLogger(__name__)
-MAX_CONCURRENCY = 10
 _MAX_SYNCHRONOUS_BYTES = 6 * 1024 * 1024
-
-
-@dataclass(frozen=True)
-class FunctionSpec:
-    """A deployed function, as far as running it needs."""
-
-    name: str
-    arn: str
-    handler: str
-    runtime: str
-    package: bytes
-    environment: dict[str, str]
-    timeout_seconds: float
-    memory_mb: int
-    is_image: bool = False
-    concurrency: int = MAX_CONCURRENCY
-    async_policy: AsyncPolicy = field(default_factory=AsyncPolicy)
 
 
 @dataclass(frozen=True)
@@ -108,12 +93,16 @@ class LambdaRuntime:
         self._packages = packages
         self._functions: dict[str, _Function] = {}
         self._launchers: dict[Path, Launcher] = {}
+        self._streaming = StreamingFunctions(settings, packages)
         self._lock = threading.Lock()
         settings.log_directory.mkdir(parents=True, exist_ok=True)
 
     def invoke(self, spec: FunctionSpec, event: Any) -> InvocationResult:
         """Run a function once and wait for it."""
-        request_id = str(uuid.uuid4())
+        run = self._collect if spec.streams else self._run
+        return run(spec, event, str(uuid.uuid4()))
+
+    def _run(self, spec: FunctionSpec, event: Any, request_id: str) -> InvocationResult:
         try:
             function = self._function(spec)
             answer = function.run(
@@ -147,6 +136,25 @@ class LambdaRuntime:
             return _failure("Function.ResponseSizeTooLarge", message + " bytes).", request_id)
         return InvocationResult(payload, is_error=False)
 
+    def stream(self, spec: FunctionSpec, event: Any) -> Iterator[bytes]:
+        """Run a streaming function; its answer as it comes, metadata first.
+
+        Raises:
+            StreamFailedError: It failed, ended or took too long; perhaps after some chunks.
+            FunctionNotRunnableError: It can't be started, or does not stream.
+        """
+        return self._streaming.stream(spec, event)
+
+    def _collect(self, spec: FunctionSpec, event: Any, request_id: str) -> InvocationResult:
+        """A streaming function, invoked by someone who waits for the whole answer."""
+        try:
+            payload = b"".join(self.stream(spec, event))
+        except StreamFailedError as error:
+            return _failure(error.kind, str(error), request_id)
+        except FunctionNotRunnableError as error:
+            return _failure("Runtime.ImportModuleError", str(error), request_id)
+        return InvocationResult(payload, is_error=False)
+
     def invoke_asynchronously(
         self, spec: FunctionSpec, event: Any, retry_delay_seconds: float = 1.0
     ) -> None:
@@ -172,17 +180,18 @@ class LambdaRuntime:
 
         def run() -> None:
             try:
-                self._function(spec).warm()
+                if spec.streams:
+                    self._streaming.warm(spec)
+                else:
+                    self._function(spec).warm()
             except (FunctionNotRunnableError, OSError) as error:
                 _LOGGER.error("%s cannot start: %s", spec.name, error)
 
         threading.Thread(target=run, daemon=True, name=f"warm-{spec.name}").start()
 
     def _function(self, spec: FunctionSpec) -> _Function:
-        if not spec.is_image and not spec.runtime.startswith("python"):
-            raise FunctionNotRunnableError(
-                f"{spec.name} wants the runtime {spec.runtime}; the local cloud runs Python."
-            )
+        if not spec.is_image:
+            require_python(spec)
         with self._lock:
             function = self._functions.get(spec.name)
             if function is not None and function.spec == spec:
@@ -207,20 +216,7 @@ class LambdaRuntime:
         return _Function(spec, launcher_of_package, self._start_of(spec, package))
 
     def _start_of(self, spec: FunctionSpec, package: Path | None) -> WorkerStart:
-        root = {"LAMBDA_TASK_ROOT": str(package)} if package else {}
-        environment = isolated_environment(
-            self._settings,
-            extra={**spec.environment, **root, "_HANDLER": spec.handler},
-        )
-        # Set after the isolation, which drops every inherited AWS_ variable.
-        environment |= {
-            "AWS_LAMBDA_FUNCTION_NAME": spec.name,
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mb),
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "AWS_REGION": REGION,
-            "AWS_XRAY_SDK_ENABLED": "false",
-        }
+        environment = function_environment(self._settings, spec, package)
         log = self._settings.log_directory / f"{spec.name}.log"
         return WorkerStart(spec.handler, environment, log)
 
@@ -230,9 +226,11 @@ class LambdaRuntime:
             function = self._functions.pop(name, None)
         if function is not None:
             function.stop()
+        self._streaming.forget(name)
 
     def stop(self) -> None:
         """Stop every process."""
+        self._streaming.stop()
         with self._lock:
             for function in self._functions.values():
                 function.stop()

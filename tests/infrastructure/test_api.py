@@ -37,10 +37,12 @@ def test_the_api_has_these_operations(operations: Operations) -> None:
         ("POST", "/v1/jobs"),
         ("GET", "/v1/jobs"),
         ("GET", "/v1/jobs/{job_id}"),
+        ("GET", "/v1/jobs/{job_id}/events"),
         ("DELETE", "/v1/jobs/{job_id}"),
         ("GET", "/v1/models"),
         ("GET", "/v1/webhooks/secret"),
         ("POST", "/v1/images/generations"),
+        ("POST", "/v1/uploads"),
     }
 
 
@@ -80,11 +82,15 @@ def test_the_models_accept_what_the_contract_asks_for(assembly: Assembly) -> Non
         schema = model["Properties"]["Schema"]
         jsonschema.Draft4Validator.check_schema(schema)
         validator = jsonschema.Draft4Validator(schema)
+        assert not validator.is_valid({})
+        assert not validator.is_valid([])
+        if schema["title"] == "UploadRequest":
+            assert validator.is_valid({"content_type": "image/png", "size_bytes": 1})
+            assert not validator.is_valid({"content_type": "image/png", "size_bytes": "1"})
+            continue
         assert validator.is_valid({"prompt": "a slice of watermelon"})
         assert validator.is_valid({"prompt": "a slice of watermelon", "seed": None})
-        assert not validator.is_valid({})
         assert not validator.is_valid({"prompt": 1})
-        assert not validator.is_valid([])
 
 
 def test_what_api_gateway_answers_itself_is_a_problem_with_cors(assembly: Assembly) -> None:
@@ -138,7 +144,8 @@ def test_each_function_gets_exactly_what_its_settings_read(assembly: Assembly) -
         name = "".join(word.title() for word in handler.split("_"))
         fields = models[name].model_fields if name in models else ()
         expected = {field.upper() for field in fields}
-        assert names == expected | {"POWERTOOLS_SERVICE_NAME", "LOG_LEVEL"}, handler
+        own = {"AWS_LAMBDA_EXEC_WRAPPER"} if handler.startswith("stream_") else set()
+        assert names == expected | own | {"POWERTOOLS_SERVICE_NAME", "LOG_LEVEL"}, handler
         checked.add(name)
     assert checked >= set(models)
 
@@ -233,6 +240,50 @@ def test_the_console_is_told_where_the_api_is(assembly: Assembly) -> None:
     text = json.dumps(files["InlineFiles"]["config.json"])
     assert "apiUrl" in text
     assert "execute-api" in text
+
+
+def test_a_form_may_fill_uploads_and_nothing_else(assembly: Assembly) -> None:
+    (function,) = (
+        resource["Properties"]
+        for resource in assembly.api.of_type("AWS::Lambda::Function").values()
+        if resource["Properties"]["Handler"].endswith("create_upload.handler")
+    )
+    role = function["Role"]["Fn::GetAtt"][0]
+    statements = [
+        statement
+        for policy in assembly.api.of_type("AWS::IAM::Policy").values()
+        if {"Ref": role} in policy["Properties"]["Roles"]
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+    ]
+    s3 = [statement for statement in statements if "s3:" in json.dumps(statement["Action"])]
+    (statement,) = s3
+    assert set(statement["Action"]) == {"s3:AbortMultipartUpload", "s3:PutObject"}
+    assert json.dumps(statement["Resource"]).endswith('"/uploads/*"]]}')
+
+
+def test_events_are_streamed_for_as_long_as_their_function_may_run(
+    assembly: Assembly, operations: Operations
+) -> None:
+    streamed = {
+        key: operation["Integration"]
+        for key, operation in operations.items()
+        if operation["Integration"].get("ResponseTransferMode") == "STREAM"
+    }
+    (integration,) = (streamed[key] for key in [("GET", "/v1/jobs/{job_id}/events")])
+    assert len(streamed) == 1
+    uri = integration["Uri"]["Fn::Join"][1]
+    assert uri[-1] == "/response-streaming-invocations"
+    assert "2021-11-15/functions" in "".join(part for part in uri if isinstance(part, str))
+    (function,) = (
+        resource["Properties"]
+        for resource in assembly.api.of_type("AWS::Lambda::Function").values()
+        if "AWS_LAMBDA_EXEC_WRAPPER" in resource["Properties"]["Environment"]["Variables"]
+    )
+    assert function["Handler"] == "lambdas.handlers.stream_job_events.handler"
+    assert integration["TimeoutInMillis"] == function["Timeout"] * 1000
+    wrapper = function["Environment"]["Variables"]["AWS_LAMBDA_EXEC_WRAPPER"]
+    script = HANDLERS.parents[1] / wrapper.removeprefix("/var/task/")
+    assert script.stat().st_mode & 0o111 == 0o111
 
 
 def test_a_slow_receiver_of_webhooks_keeps_nobody_waiting(assembly: Assembly) -> None:

@@ -24,6 +24,7 @@ def sources(tmp_path: Path) -> Path:
     (package / "__init__.py").touch()
     (package / "py.typed").touch()
     (package / "code.py").write_text("VALUE = 1\n")
+    (package / "start.sh").touch(mode=0o755)
     (package / "notes.txt").write_text("not code")
     (package / "__pycache__" / "code.pyc").write_bytes(b"\0")
     return package
@@ -58,7 +59,14 @@ def test_a_bundle_holds_code_and_wheels_only(
 ) -> None:
     directory = _bundle(sources, requirements, pip).directory
     held = {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
-    assert held == {"wheel.py", "ours/__init__.py", "ours/py.typed", "ours/code.py"}
+    assert held == {
+        "wheel.py",
+        "ours/__init__.py",
+        "ours/py.typed",
+        "ours/code.py",
+        "ours/start.sh",
+    }
+    assert (directory / "ours" / "start.sh").stat().st_mode & 0o111 == 0o111
 
 
 def test_the_same_inputs_make_the_same_bundle_once(

@@ -33,6 +33,12 @@ def test_results_live_as_long_as_their_jobs() -> None:
         assert times.deadline_seconds < times.lifetime_seconds
 
 
+def test_listeners_cannot_starve_productions_other_functions() -> None:
+    assert stage_config("prod").max_event_streams
+    # A new account has a concurrency of ten, of which nothing can be set aside.
+    assert stage_config("dev").max_event_streams is None
+
+
 def test_an_unknown_stage_lists_those_there_are() -> None:
     with pytest.raises(UnknownStageError, match="dev, prod, local"):
         stage_config("staging")

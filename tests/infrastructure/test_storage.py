@@ -45,11 +45,28 @@ def test_artifacts_are_versioned_and_results_expire(assembly: Assembly) -> None:
         for rule in results["LifecycleConfiguration"]["Rules"]
         if "Prefix" in rule
     }
-    assert days == {"async/input/": 2, "async/output/": 2, "async/failure/": 2, "results/": 7}
+    assert days == {
+        "async/input/": 2,
+        "async/output/": 2,
+        "async/failure/": 2,
+        "results/": 7,
+        "uploads/": 1,
+    }
     assert any(
         "AbortIncompleteMultipartUpload" in rule
         for rule in results["LifecycleConfiguration"]["Rules"]
     )
+
+
+def test_only_pages_behind_cloudfront_may_send_uploads(assembly: Assembly) -> None:
+    rules = [
+        rule
+        for bucket in assembly.storage.of_type("AWS::S3::Bucket").values()
+        for rule in bucket["Properties"].get("CorsConfiguration", {}).get("CorsRules", [])
+    ]
+    (rule,) = rules
+    assert rule["AllowedMethods"] == ["POST"]
+    assert rule["AllowedOrigins"] == ["https://*.cloudfront.net"]
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ ENVIRONMENT = {
     "CDN_SIGNING_SECRET_ID": SECRET,
     "URL_LIFETIME_SECONDS": "600",
     "ENDPOINT_NAME": ENDPOINT,
+    "INSTANCE_TYPE": "ml.g6.xlarge",
     "MAX_ATTEMPTS": "2",
     "WEBHOOK_SECRET_ID": WEBHOOK_SECRET,
     "ALLOWED_ORIGIN": "https://console.example",

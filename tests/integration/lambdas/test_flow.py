@@ -93,26 +93,43 @@ def test_a_success_publishes_pictures_with_provenance(
     assert job["progress"] == {"step": 10, "total_steps": 10}
     assert job["provenance"]["execution_path"] == "cpu/fp32"
     assert job["timings"]["generate_seconds"] == 1
+    assert job["cost_estimate"]["instance_type"] == "ml.g6.xlarge"
+    assert job["cost_estimate"]["busy_seconds"] == 1.1
+    (attempt,) = job["attempts"]
+    assert attempt["number"] == 1
+    assert attempt["started_at"] < attempt["finished_at"] == job["updated_at"]
     picture = cloud.s3.get_object(Bucket="results-bucket", Key=f"results/{job_id}/0.png")
     assert picture["ContentType"] == "image/png"
     assert picture["Body"].read().startswith(b"\x89PNG")
 
 
 def test_a_lost_attempt_is_tried_again_and_then_fails(
-    world: SimpleNamespace, submitted: list[dict[str, Any]], request_body: Any
+    world: SimpleNamespace,
+    cloud: SimpleNamespace,
+    submitted: list[dict[str, Any]],
+    request_body: Any,
 ) -> None:
     job_id = world.invoke("create_job", JOBS, body=request_body).body["id"]
     world.dispatch()
+    cloud.dynamodb.update_item(
+        TableName="jobs", **progress_update(job_id, 3, 10, datetime.now(UTC).isoformat())
+    )
     lost = {"reason": "ClientError: Received server error (500) from model.", "answer": b"<html>"}
     world.notify(job_id, attempt=1, **lost)
     world.notify(job_id, attempt=1, **lost)
     job = world.invoke("get_job", JOBS, job_id=job_id).body
     assert (job["state"], job["attempt"]) == ("queued", 2)
+    first, second = job["attempts"]
+    assert first["started_at"] < first["finished_at"]
+    assert second == {"number": 2, "started_at": None, "finished_at": None}
     world.dispatch()
     assert [call["InputLocation"].rpartition("/")[2] for call in submitted] == ["1.json", "2.json"]
     world.notify(job_id, attempt=2, **lost)
     job = world.invoke("get_job", JOBS, job_id=job_id).body
     assert job["state"] == "failed"
+    assert [attempt["number"] for attempt in job["attempts"]] == [1, 2]
+    assert job["attempts"][1]["finished_at"] == job["updated_at"]
+    assert job["cost_estimate"] is None
     assert job["error"]["type"].endswith("inference-failed")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from lambdas.domain.notifications import parse_notification
-from local.lambda_runtime.runtime_api import RuntimeApi
+from local.lambda_runtime.buffered import RuntimeApi
 from nvfp4_ddim_contracts import GenerationResult, Problem
 from tests.integration.server.aws import ARTIFACTS, publish
 
@@ -75,7 +75,7 @@ def invoke(
                 "trace_id": "Root=1-0-0",
             }
         )
-        answer = api.receive(request_id, SECONDS)
+        answer = api.receive(SECONDS)
         assert answer is not None
         assert process.poll() is None
         return answer

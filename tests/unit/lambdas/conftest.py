@@ -16,7 +16,14 @@ from lambdas.domain.errors import (
 )
 from lambdas.domain.jobs import JobService
 from lambdas.domain.recording import ResultRecorder
-from lambdas.domain.records import IdempotencyRecord, JobPosition, JobRecord, Transition
+from lambdas.domain.records import (
+    IdempotencyRecord,
+    JobPosition,
+    JobRecord,
+    StoredUpload,
+    Transition,
+    UploadForm,
+)
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
 from nvfp4_ddim_contracts import JobRequest, JobState, Lane, Preset
@@ -63,6 +70,9 @@ class FakeIds:
             self.count += 1
             return f"{self.count:032x}"
 
+    def upload_id(self) -> str:
+        return self.job_id()
+
     def seed(self) -> int:
         return 4242
 
@@ -105,16 +115,20 @@ class FakeJobs:
             "state": transition.target,
             "updated_at": transition.at,
             "attempt": transition.next_attempt,
+            "attempts": transition.attempts,
             "step": transition.step,
             "images": transition.images,
             "provenance": transition.provenance,
             "timings": transition.timings,
+            "cost_estimate": transition.cost_estimate,
             "error": transition.error,
         }
         self.changes.append((job.state, transition.target))
         changed = job.model_copy(
             update={name: value for name, value in changes.items() if value is not None}
         )
+        if transition.next_attempt is not None:
+            changed = changed.model_copy(update={"started_at": None})
         self.items[job.id] = changed
         return changed
 
@@ -173,6 +187,20 @@ class FakeObjects:
         return uri.removeprefix("s3://results/")
 
 
+class FakeUploads:
+    """Forms that say what they are bound to, and what lies in the bucket."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, StoredUpload] = {}
+
+    def form(self, key: str, *, content_type: str, size_bytes: int, seconds: int) -> UploadForm:
+        bound = {"key": key, "type": content_type, "size": str(size_bytes), "for": str(seconds)}
+        return UploadForm("https://bucket", bound)
+
+    def find(self, key: str) -> StoredUpload | None:
+        return self.items.get(key)
+
+
 class FakeInference:
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
@@ -201,16 +229,19 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
     """The whole service on fakes."""
     clock, jobs, objects, inference = FakeClock(), FakeJobs(), FakeObjects(), FakeInference()
     policy = SubmissionPolicy(MODEL.name, timedelta(days=1), timedelta(minutes=10))
+    ids = FakeIds()
     return SimpleNamespace(
         clock=clock,
         jobs=jobs,
         objects=objects,
         inference=inference,
+        ids=ids,
+        uploads=FakeUploads(),
         signer=FakeSigner(),
         service=JobService(jobs, clock),
-        submitter=JobSubmitter(jobs, FakeCatalogue(), clock, FakeIds(), policy),
+        submitter=JobSubmitter(jobs, FakeCatalogue(), clock, ids, policy),
         dispatcher=JobDispatcher(jobs, objects, {Lane.ASYNC: inference}),
-        recorder=ResultRecorder(jobs, objects, clock, max_attempts),
+        recorder=ResultRecorder(jobs, objects, clock, max_attempts, "ml.c7i.xlarge"),
         sweeper=JobSweeper(jobs, clock),
     )
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -56,6 +57,18 @@ def test_a_twin_that_was_faster_keeps_its_pictures(world: SimpleNamespace, job: 
     world.objects.on_put = twin
     assert world.recorder.record(_success(job)) is Outcome.IGNORED
     assert f"results/{job.id}/0.png" in world.objects.items
+
+
+def test_a_success_says_what_it_cost(world: SimpleNamespace, job: JobRecord) -> None:
+    world.recorder.record(_success(job))
+    estimate = world.jobs.get(job.id).cost_estimate
+    assert (estimate.busy_seconds, estimate.instance_type) == (1, "ml.c7i.xlarge")
+
+
+def test_an_unpriced_machine_costs_nothing_known(world: SimpleNamespace, job: JobRecord) -> None:
+    recorder = replace(world.recorder, instance_type="ml.unheard-of.xlarge")
+    assert recorder.record(_success(job)) is Outcome.SUCCEEDED
+    assert world.jobs.get(job.id).cost_estimate is None
 
 
 def test_an_answer_that_is_not_there_comes_again(world: SimpleNamespace, job: JobRecord) -> None:

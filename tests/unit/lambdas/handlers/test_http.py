@@ -28,6 +28,7 @@ def _request(path: str = "/v1/jobs", full_path: str | None = None) -> ApiRequest
         (errors.UnauthorizedError(), 401, ProblemType.UNAUTHORIZED),
         (errors.UnsupportedMediaTypeError("text/plain"), 415, ProblemType.UNSUPPORTED_MEDIA_TYPE),
         (errors.JobNotFoundError(JOB_ID), 404, ProblemType.NOT_FOUND),
+        (errors.UploadNotFoundError(), 404, ProblemType.NOT_FOUND),
         (errors.JobEndedError(JOB_ID, JobState.FAILED), 409, ProblemType.CONFLICT),
         (errors.IdempotencyMismatchError(), 422, ProblemType.IDEMPOTENCY_MISMATCH),
         (errors.JobPendingError(JOB_ID), 503, ProblemType.NOT_READY),

@@ -54,10 +54,12 @@ def test_every_operation_has_a_name_and_says_how_it_fails(document: dict[str, An
         "cancelJob",
         "createImage",
         "createJob",
+        "createUpload",
         "getJob",
         "getWebhookSecret",
         "listJobs",
         "listModels",
+        "streamJobEvents",
     ]
     for _, _, operation in operations:
         assert operation["summary"]
