@@ -4,6 +4,7 @@ InfraError
 ├── UnknownStageError        no such stage
 ├── ModelArtifactError       the model to deploy is missing or incomplete
 ├── LambdaBundleError        pip could not bring what the Lambdas need
+├── LaneOptionError          a lane is given a size that AWS does not have
 ├── ImageUriError            the image to use instead of a built one is not in ECR
 └── MissingSettingError      a function's settings ask for a value that the stack has not
 """
@@ -12,6 +13,7 @@ __all__ = [
     "ImageUriError",
     "InfraError",
     "LambdaBundleError",
+    "LaneOptionError",
     "MissingSettingError",
     "ModelArtifactError",
     "UnknownStageError",
@@ -32,6 +34,10 @@ class ModelArtifactError(InfraError):
 
 class ImageUriError(InfraError):
     """The image given by context can't be pulled by SageMaker."""
+
+
+class LaneOptionError(InfraError):
+    """A lane's size is not one that AWS offers."""
 
 
 class LambdaBundleError(InfraError):

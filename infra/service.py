@@ -84,7 +84,7 @@ def add_service(
     )
     if storage.network:
         storage.network.enclose_functions(api)
-        storage.network.enclose_model(inference.endpoint.model, inference.endpoint.role)
+        storage.network.enclose_models(inference.endpoint.models.values(), inference.endpoint.role)
     cdk.Tags.of(app).add(*SERVICE_TAG)
     cdk.Tags.of(app).add("stage", config.name)
     if config.local_urls is None:

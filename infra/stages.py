@@ -9,7 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from .errors import UnknownStageError
+from .errors import LaneOptionError, UnknownStageError
+from .lane_options import InstancePool, LambdaLane, Lanes, Precision, WarmWindow
 from .paths import BUNDLED_MODELS
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
 DEFAULT_LOCAL_PORT_BASE = 4610
 SERVICE_TAG = ("service", "nvfp4-ddim")
 """With the tag `stage` it marks every resource, and what the budget counts."""
+_MAX_POOLS = 5
 
 
 class ImageTarget(StrEnum):
@@ -45,7 +47,8 @@ class InferenceCapacity:
     """The machines behind the asynchronous endpoint.
 
     Attributes:
-        instance_type: SageMaker instance type.
+        instance_type: SageMaker instance type; not looked at where there are pools.
+        pools: Instance types to try in this order, at most five; None beside `instance_type`.
         image_target: Which image runs on it.
         inference_ami_version: Host image; None is SageMaker's default. GPU stages need one whose
             driver is new enough for the CUDA of the image.
@@ -53,17 +56,32 @@ class InferenceCapacity:
         max_concurrent_invocations: Requests that SageMaker hands to one instance at a time.
         backlog_per_instance: Waiting requests per instance that scaling aims at.
         scale_in_cooldown_seconds: Idle time before an instance goes.
+        warm_windows: Times in which instances are kept without work.
         startup_timeout_seconds: Time for a container to answer its first health check.
     """
 
     instance_type: str
+    pools: tuple[InstancePool, ...] = ()
     image_target: ImageTarget
     inference_ami_version: str | None = None
     max_instances: int
     max_concurrent_invocations: int = 2
     backlog_per_instance: float = 4
     scale_in_cooldown_seconds: int = 600
+    warm_windows: tuple[WarmWindow, ...] = ()
     startup_timeout_seconds: int = 900
+
+    def __post_init__(self) -> None:
+        """Check the ladder.
+
+        Raises:
+            LaneOptionError: It is longer than SageMaker's, or names a type twice.
+        """
+        types = [pool.instance_type for pool in self.pools]
+        if len(types) > _MAX_POOLS or len(set(types)) != len(types):
+            raise LaneOptionError(
+                f"An endpoint has at most {_MAX_POOLS} instance pools, each of another type."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +193,7 @@ class StageConfig:
         price_class: Which of CloudFront's price classes.
         lambdas_run_on_host: Whether functions run on this machine's Python, not on AWS Lambda's.
         private_webhooks: Whether webhooks may call this machine and private networks.
+        lanes: Ways to run jobs beside the asynchronous endpoint.
         max_event_streams: How many streams of job events may be open at a time; they are taken from
             the account's concurrency. None sets nothing aside and limits nothing.
         domain: The CDN's own name, if it has one.
@@ -198,9 +217,21 @@ class StageConfig:
     price_class: Literal["100", "200", "ALL"] = "100"
     lambdas_run_on_host: bool = False
     private_webhooks: bool = False
+    lanes: Lanes = field(default_factory=Lanes)
     max_event_streams: int | None = None
     domain: CustomDomain | None = None
     local_urls: LocalUrls | None = None
+
+    def __post_init__(self) -> None:
+        """Check that options fit together.
+
+        Raises:
+            LaneOptionError: A lane would run outside the private network.
+        """
+        if self.private_network and self.lanes != Lanes():
+            raise LaneOptionError(
+                "The private network encloses the asynchronous endpoint only: leave out other lanes."
+            )
 
 
 _DEV = StageConfig(
@@ -218,10 +249,17 @@ _DEV = StageConfig(
 
 _PROD = StageConfig(
     name="prod",
-    # An L4 has no FP4 units: weights stay NVFP4 in memory and compute in bf16. FP4 arithmetic
-    # needs Blackwell (ml.g7, ml.g7e), for which few accounts have a quota.
+    # FP4 arithmetic needs Blackwell (g7, g7e), for which few accounts have a quota. L40S, L4 and
+    # A10G have no FP4 units: weights stay NVFP4 in memory, and arithmetic is bf16.
     capacity=InferenceCapacity(
         instance_type="ml.g6.xlarge",
+        pools=(
+            InstancePool(instance_type="ml.g7.2xlarge", min_precision=Precision.NVFP4),
+            InstancePool(instance_type="ml.g7e.2xlarge", min_precision=Precision.NVFP4),
+            InstancePool(instance_type="ml.g6e.xlarge"),
+            InstancePool(instance_type="ml.g6.xlarge"),
+            InstancePool(instance_type="ml.g5.xlarge"),
+        ),
         image_target=ImageTarget.GPU,
         inference_ami_version="al2023-ami-sagemaker-inference-gpu-4-1",
         max_instances=4,
@@ -256,6 +294,8 @@ def _local(port_base: int) -> StageConfig:
         firewall=Firewall(requests_per_address=100_000),
         lambdas_run_on_host=True,
         private_webhooks=True,
+        # For those who ask: a first answer takes longer here than a caller may wait.
+        lanes=Lanes(function=LambdaLane(max_concurrency=1, automatic=False)),
         local_urls=LocalUrls(
             api=f"http://127.0.0.1:{port_base + 1}",
             aws=f"http://127.0.0.1:{port_base}",

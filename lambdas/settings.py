@@ -9,14 +9,24 @@ what the function needs, so that `infra/` gives it no more. `POWERTOOLS_SERVICE_
 from collections.abc import Mapping
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Json, StringConstraints, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    Json,
+    StringConstraints,
+    field_validator,
+    model_validator,
+)
 
+from nvfp4_ddim_contracts import LaneOffers
 from nvfp4_ddim_contracts.generation import ModelName
 from nvfp4_ddim_contracts.operations import ScalableTarget
 
 __all__ = [
     "AnnounceJobSettings",
     "AuthorizeSettings",
+    "CallEndpointSettings",
     "CancelJobSettings",
     "CreateImageSettings",
     "CreateJobSettings",
@@ -98,6 +108,15 @@ class _Submission(Settings):
         3600, ge=60, description="After its creation a job that has not ended is expired."
     )
 
+    lane_offers: LaneOffers = Field(
+        LaneOffers(), description="The stage's lanes and what each takes, as JSON."
+    )
+
+    @field_validator("lane_offers", mode="before")
+    @classmethod
+    def _read_offers(cls, value: object) -> object:
+        return LaneOffers.model_validate_json(value) if isinstance(value, str) else value
+
     @model_validator(mode="after")
     def _deadline_comes_first(self) -> Self:
         if self.job_deadline_seconds > self.job_lifetime_seconds:
@@ -146,10 +165,22 @@ class ListModelsSettings(HttpSettings):
 
 
 class DispatchJobSettings(_Table):
-    """DynamoDB stream to asynchronous inference."""
+    """DynamoDB stream to the lanes. A lane without a function is not there."""
 
     results_bucket: NonEmpty
     endpoint_name: NonEmpty
+    lambda_function_name: NonEmpty | None = None
+    realtime_function_name: NonEmpty | None = None
+    serverless_function_name: NonEmpty | None = None
+
+
+class CallEndpointSettings(_Table):
+    """Asynchronous invocations by the dispatcher, for one endpoint."""
+
+    results_bucket: NonEmpty
+    called_endpoint_name: NonEmpty
+    success_topic_arn: NonEmpty
+    error_topic_arn: NonEmpty
 
 
 class _WebhookSecret(Settings):

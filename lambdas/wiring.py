@@ -9,23 +9,28 @@ from lambdas.adapters.cloudfront_signer import CloudFrontUrls
 from lambdas.adapters.dynamodb_jobs import DynamoDBJobs
 from lambdas.adapters.dynamodb_stop import DynamoDBStopFlag
 from lambdas.adapters.job_metrics import JobMetrics
+from lambdas.adapters.lambda_tasks import LambdaTasks
 from lambdas.adapters.s3_archive import S3ZipArchive
 from lambdas.adapters.s3_catalogue import S3Catalogue
 from lambdas.adapters.s3_files import S3Files
 from lambdas.adapters.s3_objects import S3Objects
 from lambdas.adapters.s3_uploads import S3Uploads
 from lambdas.adapters.sagemaker_async import SageMakerAsync
+from lambdas.adapters.sagemaker_calls import SageMakerCalls
 from lambdas.adapters.scaling import ScalingCapacity
 from lambdas.adapters.secrets import SecretsManagerStore
+from lambdas.adapters.sns import SnsTopics
 from lambdas.adapters.sqs import SqsQueue
 from lambdas.adapters.system import RandomIds, SystemClock
 from lambdas.adapters.webhook_calls import WebhookCalls
 from lambdas.domain.callers import CallerService
+from lambdas.domain.calling import EndpointCaller
 from lambdas.domain.catalogue import ModelService
 from lambdas.domain.dispatching import JobDispatcher
 from lambdas.domain.images import ImageService
 from lambdas.domain.job_events import JobWatcher
 from lambdas.domain.jobs import JobService
+from lambdas.domain.ports import InferenceQueue
 from lambdas.domain.presenting import JobPresenter
 from lambdas.domain.publishing import FilePublisher
 from lambdas.domain.recording import ResultRecorder
@@ -38,6 +43,7 @@ from lambdas.domain.webhooks import WebhookAnnouncer, WebhookDeliverer, WebhookS
 from lambdas.settings import (
     AnnounceJobSettings,
     AuthorizeSettings,
+    CallEndpointSettings,
     CancelJobSettings,
     CreateImageSettings,
     CreateJobSettings,
@@ -52,6 +58,7 @@ from lambdas.settings import (
     StopSpendingSettings,
     SweepJobsSettings,
 )
+from nvfp4_ddim_contracts import Lane
 
 __all__ = [
     "JobCreation",
@@ -61,6 +68,7 @@ __all__ = [
     "caller_service",
     "deliverer",
     "dispatcher",
+    "endpoint_caller",
     "file_publisher",
     "image_service",
     "job_creation",
@@ -167,7 +175,20 @@ def dispatcher(settings: DispatchJobSettings) -> JobDispatcher:
     return JobDispatcher(
         jobs=_store(settings.table_name),
         results=S3Objects(clients.s3(), settings.results_bucket),
-        inference=SageMakerAsync(clients.sagemaker_runtime(), settings.endpoint_name),
+        lanes=_lanes(settings),
+    )
+
+
+def endpoint_caller(settings: CallEndpointSettings) -> EndpointCaller:
+    """Service of `call_endpoint`."""
+    return EndpointCaller(
+        jobs=_store(settings.table_name),
+        objects=S3Objects(clients.s3(), settings.results_bucket),
+        endpoint=SageMakerCalls(clients.endpoint_calls(), settings.called_endpoint_name),
+        announcements=SnsTopics(
+            clients.sns(), settings.success_topic_arn, settings.error_topic_arn
+        ),
+        source=settings.called_endpoint_name,
     )
 
 
@@ -250,6 +271,19 @@ def signing_keys() -> SigningKeyService:
     return SigningKeyService(SecretsManagerStore(clients.secrets_manager()), RsaKeyPairs())
 
 
+def _lanes(settings: DispatchJobSettings) -> dict[Lane, InferenceQueue]:
+    functions = {
+        Lane.LAMBDA: settings.lambda_function_name,
+        Lane.REALTIME: settings.realtime_function_name,
+        Lane.SERVERLESS: settings.serverless_function_name,
+    }
+    lanes: dict[Lane, InferenceQueue] = {
+        lane: LambdaTasks(clients.functions(), name) for lane, name in functions.items() if name
+    }
+    lanes[Lane.ASYNC] = SageMakerAsync(clients.sagemaker_runtime(), settings.endpoint_name)
+    return lanes
+
+
 def _store(table_name: str) -> DynamoDBJobs:
     return DynamoDBJobs(clients.dynamodb(), table_name)
 
@@ -276,6 +310,7 @@ def _submitter(settings: CreateJobSettings, store: DynamoDBJobs) -> JobSubmitter
             default_model=settings.default_model,
             lifetime=timedelta(seconds=settings.job_lifetime_seconds),
             deadline=timedelta(seconds=settings.job_deadline_seconds),
+            lanes=settings.lane_offers,
         ),
         gate=SubmissionGate(DynamoDBStopFlag(clients.dynamodb(), settings.table_name), _CLOCK),
     )

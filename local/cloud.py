@@ -21,6 +21,7 @@ from .cloudformation.cloudfront import cloudfront_adapters
 from .cloudformation.cloudwatch import cloudwatch_adapters
 from .cloudformation.cognito import cognito_adapters
 from .cloudformation.custom_resources import CustomResource, ResponseInbox
+from .cloudformation.functions import EventInvokeConfig
 from .cloudformation.sagemaker import EndpointAdapter
 from .cloudformation.scaling import scaling_adapters
 from .cloudformation.simple import simple_adapters
@@ -73,6 +74,7 @@ class LocalCloud:
                 *waf_adapters(settings.aws_url),
                 *cloudwatch_adapters(settings.aws_url),
                 BudgetAdapter(settings.aws_url),
+                EventInvokeConfig(settings.aws_url),
                 EndpointAdapter(settings.aws_url, self.sagemaker),
                 CustomResource(functions.invoke, self._inbox),
             ]

@@ -13,6 +13,7 @@ from .generation import (
     Timings,
 )
 from .jobs import Job, JobAttempt, JobImage, JobPage, JobProgress, JobState
+from .lanes import InferenceTask, Lane, LaneOffer, LaneOffers, LaneWish
 from .manifest import ArtifactFile, LayerEntry, Manifest, WeightStorage
 from .pricing import CostEstimate
 from .problems import FieldError, Problem, ProblemType
@@ -38,6 +39,7 @@ __all__ = [
     "GenerationRequest",
     "GenerationResult",
     "ImageFormat",
+    "InferenceTask",
     "Job",
     "JobAttempt",
     "JobEvent",
@@ -47,6 +49,10 @@ __all__ = [
     "JobProgress",
     "JobRequest",
     "JobState",
+    "Lane",
+    "LaneOffer",
+    "LaneOffers",
+    "LaneWish",
     "LayerEntry",
     "Manifest",
     "Preset",

@@ -121,6 +121,10 @@ class GenerationRequest(Contract):
         description="Image k uses seed + k modulo 2^32. A random seed, reported back, when absent.",
     )
     image_format: ImageFormat = ImageFormat.PNG
+    strict_precision: Literal["nvfp4"] | None = Field(
+        None,
+        description="nvfp4: rather no picture than one from a machine without FP4 arithmetic.",
+    )
 
 
 class Provenance(Contract):

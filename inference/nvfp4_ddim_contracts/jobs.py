@@ -16,6 +16,7 @@ from pydantic import Field
 
 from ._base import Contract
 from .generation import GenerationRequest, Provenance, Timings
+from .lanes import Lane
 from .pricing import CostEstimate
 from .problems import Problem
 
@@ -105,6 +106,7 @@ class Job(Contract):
     state: JobState
     request: GenerationRequest
     progress: JobProgress
+    lane: Lane = Field(Lane.ASYNC, description="How the job is run.")
     attempt: int = Field(1, ge=1, description="The number of the latest attempt.")
     attempts: tuple[JobAttempt, ...] = Field((), description="All of them, the latest last.")
     created_at: datetime

@@ -26,6 +26,8 @@ class ProblemType(StrEnum):
     NOT_READY = "urn:nvfp4-ddim:problem:not-ready"
     STOPPED = "urn:nvfp4-ddim:problem:stopped"
     CANCELLED = "urn:nvfp4-ddim:problem:cancelled"
+    MODEL_UNUSABLE = "urn:nvfp4-ddim:problem:model-unusable"
+    PRECISION_UNAVAILABLE = "urn:nvfp4-ddim:problem:precision-unavailable"
     TIMED_OUT = "urn:nvfp4-ddim:problem:timed-out"
     INFERENCE_FAILED = "urn:nvfp4-ddim:problem:inference-failed"
     INTERNAL = "urn:nvfp4-ddim:problem:internal"

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from ._base import Contract
 from .generation import GenerationRequest
 from .jobs import Job, JobState
+from .lanes import LaneWish
 
 __all__ = [
     "MAX_WEBHOOK_URL_CHARACTERS",
@@ -62,8 +63,13 @@ WebhookUrl = Annotated[
 
 
 class JobRequest(GenerationRequest):
-    """The body of `POST /v1/jobs`: what to generate, and whom to tell when it has ended."""
+    """The body of `POST /v1/jobs`: what to generate, by which lane, and whom to tell at its end."""
 
+    lane: LaneWish = Field(
+        LaneWish.AUTO,
+        description="How the job is run; auto chooses by the model's size, the work, and whether "
+        "the caller waits. The job says what was chosen.",
+    )
     webhook_url: WebhookUrl | None = Field(
         None,
         description="Gets a signed POST when the job has ended: see GET /v1/webhooks/secret.",
@@ -72,7 +78,7 @@ class JobRequest(GenerationRequest):
     @property
     def generation(self) -> GenerationRequest:
         """What the container needs to know."""
-        return GenerationRequest.model_validate(self.model_dump(exclude={"webhook_url"}))
+        return GenerationRequest.model_validate(self.model_dump(exclude={"lane", "webhook_url"}))
 
 
 class JobEventType(StrEnum):

@@ -15,6 +15,7 @@ __all__ = [
     "Work",
     "peak_bytes",
     "rough_footprint",
+    "weight_bytes",
 ]
 
 RUNTIME_BYTES = 480_000_000
@@ -164,6 +165,17 @@ def peak_bytes(
         + (picture.batch - 1) * pictures // picture.batch,
     )
     return max(stages)
+
+
+def weight_bytes(footprint: Footprint, weights: Weights, *, number_bytes: int = 4) -> int:
+    """Most memory that the weights take at once, work left out.
+
+    Args:
+        footprint: The model.
+        weights: How weights are held.
+        number_bytes: Bytes of a number that is computed with.
+    """
+    return max(_held_weights(footprint, weights, number_bytes))
 
 
 def rough_footprint(original_bytes: int) -> Footprint:

@@ -11,16 +11,18 @@ from functools import partial
 from pathlib import Path
 from typing import overload
 
+import torch
 from PIL import Image
 
 from nvfp4_ddim_contracts.generation import MAX_SEED
 from nvfp4_ddim_optimizer.denoiser import is_divisible
 from nvfp4_ddim_optimizer.diffusion import StepEvent, needs_unconditional
 from nvfp4_ddim_optimizer.errors import InvalidInputError
-from nvfp4_ddim_optimizer.footprint import Picture
+from nvfp4_ddim_optimizer.footprint import Picture, weight_bytes
 from nvfp4_ddim_optimizer.loading import LoadedModel, load_model
 from nvfp4_ddim_optimizer.machine import probe_machine
 from nvfp4_ddim_optimizer.memory import ExecutionPlan, plan_execution, plan_picture
+from nvfp4_ddim_optimizer.nn.scaled_matmul import has_fp4_matmul
 from nvfp4_ddim_optimizer.presets import get_preset
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 from nvfp4_ddim_optimizer.tasks import PreviewDecoder, default_preview, generate_images
@@ -142,6 +144,18 @@ class OptimizationPipeline:
     def execution_path(self) -> str:
         """Which arithmetic runs, such as "cpu/fp32/nvfp4-resident"."""
         return self._loaded.plan.execution_path
+
+    @property
+    def has_native_fp4(self) -> bool:
+        """Whether large matrix products run on FP4 units; other layers are dequantised anyway."""
+        return has_fp4_matmul(torch.device(self._loaded.plan.device))
+
+    @property
+    def weight_bytes(self) -> int:
+        """Most memory that the weights take at once, as predicted by the plan."""
+        plan, footprint = self._loaded.plan, self._loaded.footprint
+        weights = plan.weights(mapped=footprint.is_mapped)
+        return weight_bytes(footprint, weights, number_bytes=plan.compute_dtype.bytes)
 
     @property
     def native_width(self) -> int:

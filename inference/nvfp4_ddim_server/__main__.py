@@ -1,12 +1,15 @@
 """`python -m nvfp4_ddim_server [serve]`: serve what the environment says.
 
-SageMaker runs the image with the argument `serve`; that is all there is to say.
+SageMaker runs the image with the argument `serve`. Where Lambda runs it, its runtime API is in the
+environment, and the process serves that instead of HTTP.
 """
 
 import argparse
+import os
 import sys
 
 from .errors import SettingsError
+from .lambda_lane import RUNTIME_API, run
 from .main import serve
 from .settings import ServerSettings
 
@@ -25,6 +28,9 @@ def main() -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve")
     parser.parse_args()
+    if runtime_api := os.environ.get(RUNTIME_API):
+        run(runtime_api)
+        return 0
     try:
         settings = ServerSettings.from_environment()
     except SettingsError as error:

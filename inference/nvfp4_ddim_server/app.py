@@ -12,10 +12,20 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ExceptionHandler
 
+from .artifact_store import ArtifactStore
 from .errors import ServerError
 from .invocation import Invocation
-from .loading import connect_progress, pipeline_loader
-from .ports import PipelineLoader, ProgressSink
+from .loading import (
+    artifact_loader,
+    connect_progress,
+    connect_registry,
+    decompressed_directory,
+    pipeline_loader,
+    registry_pipeline_loader,
+)
+from .model_pool import ModelPool
+from .models import RegistryModels
+from .ports import ArtifactLoader, ModelRegistry, PipelineLoader, ProgressSink
 from .problems import problem_response
 from .service import InferenceService
 from .settings import ServerSettings
@@ -27,6 +37,8 @@ def create_app(
     settings: ServerSettings,
     *,
     load_pipeline: PipelineLoader | None = None,
+    load_artifact: ArtifactLoader | None = None,
+    registry: ModelRegistry | None = None,
     sink: ProgressSink | None = None,
     on_broken: Callable[[], None] = lambda: None,
 ) -> Starlette:
@@ -35,6 +47,9 @@ def create_app(
     Args:
         settings: What an operator can set.
         load_pipeline: Verifies and loads the model; by default the artifact in `model_dir`.
+        load_artifact: The same for models of the registry; by default the library's loader.
+        registry: Other models that requests may name; by default those of the artifact bucket, if
+            one is set.
         sink: Where jobs' progress goes; by default the job table, if one is set.
         on_broken: Called once, on another thread, when the model can't be loaded or the
             accelerator is lost. `/ping` answers 503 with the reason from then on.
@@ -44,13 +59,28 @@ def create_app(
         `app.state.is_worker_gone` says whether no thread is left in the sampler.
 
     Raises:
-        StartError: Progress is wanted but can't be reported.
+        StartError: Progress or a registry is wanted, but AWS can't be used.
     """
+    models = None
+    if registry := registry or connect_registry(settings):
+        store = ArtifactStore(
+            registry, settings.model_cache_dir, settings.model_disk_bytes, decompressed_directory
+        )
+        pool = ModelPool(load_artifact or artifact_loader(settings), settings.model_memory_bytes)
+        models = RegistryModels(registry, store, pool)
+    if load_pipeline is None:
+        is_registrys = settings.model_source == "registry"
+        load_pipeline = (
+            registry_pipeline_loader(settings, registry)
+            if is_registrys
+            else pipeline_loader(settings)
+        )
     service = InferenceService(
         settings,
-        load_pipeline or pipeline_loader(settings),
+        load_pipeline,
         sink or connect_progress(settings),
         on_broken,
+        models,
     )
 
     @asynccontextmanager

@@ -9,10 +9,15 @@ ServerError
 │   ├── BodyTooLargeError       the body has more bytes than any legal request
 │   ├── MediaTypeError          the body is declared to be something other than JSON
 │   ├── NotAcceptableError      none of the encodings the caller accepts can be had
-│   └── UnknownModelError       this server holds another model
+│   ├── UnknownModelError       no model of that name is being served
+│   ├── UnusableModelError      what the registry holds under that name is damaged
+│   ├── ModelTooLargeError      the model does not fit into this server
+│   └── PrecisionUnavailableError   this machine lacks the arithmetic that is insisted on
 ├── UnavailableError            the server can't take the request now; another time it will
 │   ├── NotReadyError           still loading, shutting down, or broken
-│   └── QueueFullError          as many requests wait as may wait
+│   ├── QueueFullError          as many requests wait as may wait
+│   ├── DiskFullError           the models in use leave no room for another
+│   └── RegistryError           the model registry can't be read
 ├── StoppedError                the request was begun and deliberately not finished
 │   ├── JobCancelledError       its job was cancelled or has ended otherwise
 │   ├── ClientGoneError         the caller closed the connection
@@ -29,14 +34,18 @@ __all__ = [
     "BodyTooLargeError",
     "ClientGoneError",
     "DeviceLostError",
+    "DiskFullError",
     "GenerationFailedError",
     "InvalidFieldsError",
     "JobCancelledError",
     "MalformedBodyError",
     "MediaTypeError",
+    "ModelTooLargeError",
     "NotAcceptableError",
     "NotReadyError",
+    "PrecisionUnavailableError",
     "QueueFullError",
+    "RegistryError",
     "RequestError",
     "RequestTimedOutError",
     "ServerError",
@@ -45,6 +54,7 @@ __all__ = [
     "StoppedError",
     "UnavailableError",
     "UnknownModelError",
+    "UnusableModelError",
 ]
 
 
@@ -89,7 +99,22 @@ class NotAcceptableError(RequestError):
 
 
 class UnknownModelError(RequestError):
-    """This server holds another model than the one asked for."""
+    """No model of that name is being served here."""
+
+
+class UnusableModelError(RequestError):
+    """What the registry holds under the model's name is damaged; fetching it again changes nothing.
+
+    Someone has to publish the artifact again.
+    """
+
+
+class ModelTooLargeError(RequestError):
+    """The model takes more disk or memory than this server may give to one."""
+
+
+class PrecisionUnavailableError(RequestError):
+    """This machine lacks the arithmetic that the request insists on."""
 
 
 class UnavailableError(ServerError):
@@ -106,6 +131,14 @@ class NotReadyError(UnavailableError):
 
 class QueueFullError(UnavailableError):
     """As many requests wait as may wait."""
+
+
+class DiskFullError(UnavailableError):
+    """The models in use leave no room on the disk for another."""
+
+
+class RegistryError(UnavailableError):
+    """The model registry can't be read now."""
 
 
 class StoppedError(ServerError):

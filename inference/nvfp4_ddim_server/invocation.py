@@ -30,7 +30,7 @@ from .negotiation import check_content_type, choose_representation
 from .planning import Plan
 from .problems import problem_response
 from .queueing import Painted
-from .service import InferenceService
+from .service import InferenceService, PlannedRequest
 from .settings import ServerSettings
 
 __all__ = ["Invocation"]
@@ -74,15 +74,21 @@ class Invocation:
         check_content_type(self._request.headers.get("content-type"))
         wishes = await self._read()
         is_bare, image_format = choose_representation(self._request.headers.get("accept"), wishes)
-        plan = self._service.plan(wishes)
-        provenance = self._provenance(plan)
+        async with self._service.planned(wishes) as planned:
+            return await self._paint(planned, is_bare, image_format)
+
+    async def _paint(
+        self, planned: PlannedRequest, is_bare: bool, image_format: ImageFormat
+    ) -> Response:
+        plan, provenance = planned.plan, _provenance(planned)
         self._fields |= provenance.model_dump(mode="json", exclude={"library_version"})
         self._fields |= {
             "width": plan.key.width,
             "height": plan.key.height,
             "num_images": len(plan.seeds),
         }
-        painted = await self._service.paint(plan, self._job_id, self._client_gone)
+        waited = time.monotonic() - self._begun
+        painted = await self._service.paint(plan, self._job_id, self._client_gone, waited)
         result = await self._encode(painted, plan, image_format, provenance)
         self._fields |= {name: round(value, 3) for name, value in result.timings}
         if not is_bare:
@@ -123,21 +129,6 @@ class Invocation:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
 
-    def _provenance(self, plan: Plan) -> Provenance:
-        pipeline = self._service.pipeline_of(plan)
-        return Provenance(
-            model=pipeline.model_name,
-            artifact_sha256=pipeline.artifact_sha256,
-            preset=plan.key.preset,
-            num_inference_steps=plan.key.num_inference_steps,
-            guidance_scale=plan.key.guidance_scale,
-            eta=plan.key.eta,
-            seed=plan.seeds[0],
-            **asdict(plan.key.shortcuts),
-            execution_path=pipeline.execution_path,
-            library_version=_library_version(),
-        )
-
     @staticmethod
     async def _encode(
         painted: Painted, plan: Plan, image_format: ImageFormat, provenance: Provenance
@@ -165,6 +156,22 @@ class Invocation:
                 encode_seconds=time.monotonic() - begun,
             ),
         )
+
+
+def _provenance(planned: PlannedRequest) -> Provenance:
+    key = planned.plan.key
+    return Provenance(
+        model=planned.model_name,
+        artifact_sha256=planned.artifact_sha256,
+        preset=key.preset,
+        num_inference_steps=key.num_inference_steps,
+        guidance_scale=key.guidance_scale,
+        eta=key.eta,
+        seed=planned.plan.seeds[0],
+        **asdict(key.shortcuts),
+        execution_path=planned.execution_path,
+        library_version=_library_version(),
+    )
 
 
 @functools.cache

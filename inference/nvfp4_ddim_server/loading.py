@@ -1,11 +1,23 @@
-"""The adapters of a real server: the library's pipeline, and the job table if one is set."""
+"""The adapters of a real server: the library's pipeline, and what AWS has where it is set."""
 
+from pathlib import Path
+
+from .artifact_store import ArtifactStore
 from .dynamodb_progress import DynamoDBProgress
-from .ports import Pipeline, PipelineLoader, ProgressSink
+from .errors import StartError
+from .ports import ArtifactLoader, ModelRegistry, Pipeline, PipelineLoader, ProgressSink
 from .progress import NoProgress
+from .s3_registry import S3ModelRegistry
 from .settings import ServerSettings
 
-__all__ = ["connect_progress", "pipeline_loader"]
+__all__ = [
+    "artifact_loader",
+    "connect_progress",
+    "connect_registry",
+    "decompressed_directory",
+    "pipeline_loader",
+    "registry_pipeline_loader",
+]
 
 
 def pipeline_loader(settings: ServerSettings) -> PipelineLoader:
@@ -17,19 +29,51 @@ def pipeline_loader(settings: ServerSettings) -> PipelineLoader:
         the fly, since an unfinished upload must not pass for a model.
     """
 
-    def load() -> Pipeline:
+    load = artifact_loader(settings)
+    return lambda: load(settings.model_dir)
+
+
+def artifact_loader(settings: ServerSettings) -> ArtifactLoader:
+    """What loads an artifact in any directory; as `pipeline_loader` otherwise."""
+
+    def load(directory: Path) -> Pipeline:
         # Imported here: torch and diffusers take seconds, and /ping should answer meanwhile.
         from nvfp4_ddim_optimizer import OptimizationPipeline
         from nvfp4_ddim_optimizer.artifacts import read_manifest
         from nvfp4_ddim_optimizer.process import tune_allocator
 
-        read_manifest(settings.model_dir)
-        pipeline = OptimizationPipeline.from_preset(settings.model_dir, device=settings.device)
+        read_manifest(directory)
+        pipeline = OptimizationPipeline.from_preset(directory, device=settings.device)
         if not pipeline.plan.resident:
             tune_allocator(keep_freed=False)
         return pipeline
 
     return load
+
+
+def registry_pipeline_loader(
+    settings: ServerSettings, registry: ModelRegistry | None
+) -> PipelineLoader:
+    """What fetches and loads the model that is live under `model_name`.
+
+    Raises:
+        StartError: There is no registry, or no name is set.
+    """
+    name = settings.model_name
+    if name is None or registry is None:
+        raise StartError("SERVER_MODEL_SOURCE=registry needs MODEL_NAME and ARTIFACT_BUCKET.")
+    load = artifact_loader(settings)
+    # Beside the store of other models, which must not remove this one.
+    root = settings.model_cache_dir.with_name(f"{settings.model_cache_dir.name}-own")
+    store = ArtifactStore(registry, root, settings.model_disk_bytes, decompressed_directory)
+
+    def fetch_and_load() -> Pipeline:
+        live = registry.live(name)
+        if live is None:
+            raise StartError(f"The registry serves no model called {name!r}: publish it first.")
+        return load(store.fetch(live).directory)
+
+    return fetch_and_load
 
 
 def connect_progress(settings: ServerSettings) -> ProgressSink:
@@ -41,3 +85,21 @@ def connect_progress(settings: ServerSettings) -> ProgressSink:
     if settings.job_table_name is None:
         return NoProgress()
     return DynamoDBProgress.connect(settings.job_table_name)
+
+
+def connect_registry(settings: ServerSettings) -> ModelRegistry | None:
+    """The model registry, or None where no bucket is set.
+
+    Raises:
+        StartError: A bucket is set, but AWS can't be used from here.
+    """
+    if settings.artifact_bucket is None:
+        return None
+    return S3ModelRegistry.connect(settings.artifact_bucket)
+
+
+def decompressed_directory(artifact_sha256: str) -> Path:
+    """Where the library keeps an artifact's weights decompressed, once it had to."""
+    from nvfp4_ddim_optimizer.artifacts import default_cache_directory
+
+    return default_cache_directory() / artifact_sha256

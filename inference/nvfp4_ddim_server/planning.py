@@ -8,8 +8,8 @@ from nvfp4_ddim_contracts import FieldError, GenerationRequest, Preset
 from nvfp4_ddim_contracts.generation import MAX_SEED
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
-from .errors import InvalidFieldsError, UnknownModelError
-from .ports import Pipeline
+from .errors import InvalidFieldsError, PrecisionUnavailableError
+from .ports import Pipeline, StoredArtifact
 from .settings import ServerSettings
 
 __all__ = ["BatchKey", "Plan", "make_plan"]
@@ -19,7 +19,10 @@ _EXACT = Shortcuts()
 
 @dataclass(frozen=True)
 class BatchKey:
-    """What pictures must have in common to be sampled together. Sizes in pixels."""
+    """What pictures must have in common to be sampled together. Sizes in pixels.
+
+    `artifact` is the model's; None is the one that the server started with.
+    """
 
     preset: Preset
     num_inference_steps: int
@@ -29,6 +32,7 @@ class BatchKey:
     height: int
     negative_prompt: str
     shortcuts: Shortcuts = _EXACT
+    artifact: StoredArtifact | None = None
 
 
 @dataclass(frozen=True)
@@ -46,23 +50,29 @@ class Plan:
 
 
 def make_plan(
-    request: GenerationRequest, pipelines: Mapping[Preset, Pipeline], settings: ServerSettings
+    request: GenerationRequest,
+    pipelines: Mapping[Preset, Pipeline],
+    settings: ServerSettings,
+    artifact: StoredArtifact | None = None,
 ) -> Plan:
     """Fill in what the request leaves open.
 
     Args:
         request: The caller's wishes, already within the contract's bounds.
-        pipelines: The loaded model under every preset.
+        pipelines: The model under every preset.
         settings: This server's limits.
+        artifact: The model's artifact; None for the one that the server started with.
 
     Raises:
-        UnknownModelError: The request names another model than the one loaded.
+        PrecisionUnavailableError: The request insists on arithmetic that is not here.
         InvalidFieldsError: The request is over a limit of this server.
     """
     pipeline = pipelines[request.preset]
-    if request.model not in (None, pipeline.model_name):
-        raise UnknownModelError(
-            f"This server holds the model {pipeline.model_name!r}, not {request.model!r}."
+    if request.strict_precision is not None and not pipeline.has_native_fp4:
+        raise PrecisionUnavailableError(
+            f"The request insists on {request.strict_precision}, and this machine computes by "
+            f"{pipeline.execution_path}. Leave strict_precision out, or use a stage whose machines "
+            "have FP4 units."
         )
     steps = request.num_inference_steps or request.preset.steps
     guidance = request.guidance_scale
@@ -80,6 +90,7 @@ def make_plan(
             guidance_interval=request.guidance_interval,
             token_merging_ratio=request.token_merging_ratio,
         ),
+        artifact=artifact,
     )
     _check_limits(key, settings)
     first = secrets.randbelow(MAX_SEED + 1) if request.seed is None else request.seed

@@ -1,13 +1,41 @@
 """What the server needs from others: a pipeline that paints, and a place to report progress to."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, Self
 
 from PIL.Image import Image
 
+from nvfp4_ddim_contracts.lanes import InferenceTask
+from nvfp4_ddim_contracts.models import LiveModel
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
-__all__ = ["Pipeline", "PipelineLoader", "ProgressSink", "Step"]
+__all__ = [
+    "ArtifactLoader",
+    "ModelRegistry",
+    "Pipeline",
+    "PipelineLoader",
+    "ProgressSink",
+    "Step",
+    "StoredArtifact",
+    "TaskBoard",
+]
+
+
+@dataclass(frozen=True)
+class StoredArtifact:
+    """A complete artifact on the disk.
+
+    Attributes:
+        sha256: SHA-256 of its manifest.
+        directory: Where it lies.
+        upper_bytes: At most so much memory is taken by its weights: stored, and in float32.
+    """
+
+    sha256: str
+    directory: Path
+    upper_bytes: int
 
 
 class Step(Protocol):
@@ -36,6 +64,14 @@ class Pipeline(Protocol):
     @property
     def execution_path(self) -> str:
         """Which arithmetic runs."""
+
+    @property
+    def has_native_fp4(self) -> bool:
+        """Whether large products run on FP4 units."""
+
+    @property
+    def weight_bytes(self) -> int:
+        """Memory that the weights take while nothing is painted."""
 
     @property
     def native_width(self) -> int:
@@ -85,6 +121,36 @@ class Pipeline(Protocol):
 PipelineLoader = Callable[[], Pipeline]
 """Verifies and loads the model; raises what makes that impossible."""
 
+ArtifactLoader = Callable[[Path], Pipeline]
+"""Verifies and loads the artifact in a directory; raises what makes that impossible."""
+
+
+class ModelRegistry(Protocol):
+    """The models that may be asked for by name."""
+
+    def live(self, name: str) -> LiveModel | None:
+        """The artifact being served under a name, or None.
+
+        Raises:
+            RegistryError: It can't be told now.
+        """
+
+    def read(self, key: str, limit_bytes: int) -> bytes:
+        """A small file.
+
+        Raises:
+            UnusableModelError: It is missing, or larger than `limit_bytes`.
+            RegistryError: It can't be read now.
+        """
+
+    def stream(self, key: str, offset: int) -> Iterator[bytes]:
+        """A file's bytes from `offset` on, in pieces.
+
+        Raises:
+            UnusableModelError: It is missing.
+            RegistryError: It can't be read now.
+        """
+
 
 class ProgressSink(Protocol):
     """Where the progress of jobs is shown."""
@@ -96,3 +162,13 @@ class ProgressSink(Protocol):
             Whether the job still wants its result. Trouble with the sink itself is not the job's:
             it is logged, and the answer is True.
         """
+
+
+class TaskBoard(Protocol):
+    """Where a function finds requests and leaves answers."""
+
+    def read(self, task: InferenceTask) -> bytes:
+        """The request."""
+
+    def answer(self, task: InferenceTask, status: int, body: bytes) -> None:
+        """Leave the answer, then say that it is there."""

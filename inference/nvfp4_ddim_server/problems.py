@@ -12,17 +12,22 @@ from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE
 
 from .errors import (
     BodyTooLargeError,
+    DiskFullError,
     GenerationFailedError,
     InvalidFieldsError,
     MalformedBodyError,
     MediaTypeError,
+    ModelTooLargeError,
     NotAcceptableError,
     NotReadyError,
+    PrecisionUnavailableError,
     QueueFullError,
+    RegistryError,
     RequestTimedOutError,
     StoppedError,
     UnavailableError,
     UnknownModelError,
+    UnusableModelError,
 )
 
 __all__ = ["problem_for", "problem_response"]
@@ -58,6 +63,23 @@ _KINDS: Mapping[type[Exception], _Kind] = {
     ),
     UnknownModelError: _Kind(
         ProblemType.NOT_FOUND, "There is no such model here", HTTPStatus.NOT_FOUND
+    ),
+    UnusableModelError: _Kind(
+        ProblemType.MODEL_UNUSABLE, "The model is damaged", HTTPStatus.UNPROCESSABLE_ENTITY
+    ),
+    ModelTooLargeError: _Kind(
+        ProblemType.MODEL_UNUSABLE, "The model is too large", HTTPStatus.UNPROCESSABLE_ENTITY
+    ),
+    PrecisionUnavailableError: _Kind(
+        ProblemType.PRECISION_UNAVAILABLE,
+        "The precision can't be had here",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    ),
+    DiskFullError: _Kind(
+        ProblemType.OVERLOADED, "Too many models are in use", HTTPStatus.SERVICE_UNAVAILABLE
+    ),
+    RegistryError: _Kind(
+        ProblemType.NOT_READY, "Models can't be fetched now", HTTPStatus.SERVICE_UNAVAILABLE
     ),
     QueueFullError: _Kind(
         ProblemType.OVERLOADED, "Too many requests wait", HTTPStatus.TOO_MANY_REQUESTS

@@ -10,13 +10,14 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
+from typing import Any
 
 from PIL.Image import Image
 
-from .errors import NotReadyError, QueueFullError, ServerError
+from .errors import DeviceLostError, NotReadyError, QueueFullError, ServerError
 from .planning import Plan
 
-__all__ = ["Painted", "Sample", "Ticket", "WorkQueue"]
+__all__ = ["Chore", "Painted", "Sample", "Ticket", "WorkQueue", "closed_error"]
 
 RETRY_SOON_SECONDS = 5
 
@@ -90,6 +91,31 @@ class Ticket:
             return
 
 
+@dataclass(eq=False)
+class Chore:
+    """Anything else to be done on the worker's thread, such as loading a model."""
+
+    work: Callable[[], Any]
+    future: Future[Any] = field(default_factory=Future)
+
+    def run(self) -> None:
+        """Do it, unless nobody waits for it any more.
+
+        Raises:
+            DeviceLostError: The accelerator failed; whoever waits is told, too.
+        """
+        if not self.future.set_running_or_notify_cancel():
+            return
+        try:
+            result = self.work()
+        except Exception as error:
+            self.future.set_exception(error)
+            if isinstance(error, DeviceLostError):
+                raise
+        else:
+            self.future.set_result(result)
+
+
 @dataclass(frozen=True)
 class Sample:
     """One picture of a ticket."""
@@ -116,6 +142,7 @@ class WorkQueue:
         self._queue_size = queue_size
         self._max_batch = max_batch
         self._samples: deque[Sample] = deque()
+        self._chores: deque[Chore] = deque()
         self._changed = threading.Condition()
         self._running: set[Ticket] = set()
         self._is_closed = False
@@ -142,7 +169,25 @@ class WorkQueue:
             self._samples.extend(Sample(ticket, index) for index in range(len(ticket.plan.seeds)))
             self._changed.notify_all()
 
-    def take(self) -> list[Sample]:
+    def put_chore(self, chore: Chore) -> None:
+        """Queue a chore; chores come before pictures.
+
+        Raises:
+            QueueFullError: As many chores wait as may wait.
+            NotReadyError: The queue is closed.
+        """
+        with self._changed:
+            if self._is_closed:
+                raise closed_error()
+            if len(self._chores) > self._queue_size:
+                raise QueueFullError(
+                    f"{len(self._chores)} requests wait for their models already.",
+                    retry_after_seconds=RETRY_SOON_SECONDS,
+                )
+            self._chores.append(chore)
+            self._changed.notify_all()
+
+    def take(self) -> list[Sample] | Chore:
         """Wait for work and take what can be sampled together; empty once closed and done.
 
         Only the head of the queue decides what is sampled next, so nobody waits for ever behind
@@ -151,6 +196,8 @@ class WorkQueue:
         with self._changed:
             while True:
                 self._drop_settled()
+                if self._chores:
+                    return self._chores.popleft()
                 if self._samples:
                     break
                 if self._is_closed:
@@ -177,6 +224,7 @@ class WorkQueue:
         """Take no more; turn away what waits and let what was begun go on."""
         with self._changed:
             self._is_closed = True
+            self._drop_chores(closed_error())
             for sample in self._samples:
                 if sample.ticket not in self._running:
                     sample.ticket.fail(closed_error())
@@ -186,9 +234,16 @@ class WorkQueue:
         """Close, and settle everything that is not settled with `error`."""
         with self._changed:
             self._is_closed = True
+            self._drop_chores(error)
             for ticket in {sample.ticket for sample in self._samples} | self._running:
                 ticket.fail(error)
             self._changed.notify_all()
+
+    def _drop_chores(self, error: ServerError) -> None:
+        while self._chores:
+            chore = self._chores.popleft()
+            if chore.future.set_running_or_notify_cancel():
+                chore.future.set_exception(error)
 
     def _drop_settled(self) -> None:
         self._samples = deque(sample for sample in self._samples if not sample.ticket.is_settled)

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from .errors import DeviceLostError, GenerationFailedError, NotReadyError, ServerError
 from .predictor import Predictor
-from .queueing import RETRY_SOON_SECONDS, Sample, Ticket, WorkQueue, closed_error
+from .queueing import RETRY_SOON_SECONDS, Chore, Sample, Ticket, WorkQueue, closed_error
 
 __all__ = ["Worker", "WorkerState"]
 
@@ -79,6 +79,16 @@ class Worker:
         self.check_ready()
         self._queue.put(ticket)
 
+    def submit_chore(self, chore: Chore) -> None:
+        """Queue something else to be done on the worker's thread.
+
+        Raises:
+            NotReadyError: The worker takes no work now.
+            QueueFullError: As many chores wait as may wait.
+        """
+        self.check_ready()
+        self._queue.put_chore(chore)
+
     def drain(self) -> None:
         """Take no more work, and finish what was begun."""
         if self._state is not WorkerState.BROKEN:
@@ -100,8 +110,11 @@ class Worker:
             self._predictor.setup()
             if self._state is WorkerState.LOADING:
                 self._state = WorkerState.READY
-            while batch := self._queue.take():
-                self._paint(batch)
+            while task := self._queue.take():
+                if isinstance(task, Chore):
+                    task.run()
+                else:
+                    self._paint(task)
         except Exception as error:
             self._break(error)
 

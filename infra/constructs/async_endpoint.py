@@ -1,24 +1,23 @@
-"""Asynchronous inference: model, endpoint config, endpoint, and the role they run with."""
+"""Asynchronous inference: models, endpoint config, endpoint, and the role they run with."""
 
-import aws_cdk as cdk
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra.lane_options import Precision
 from infra.model_release import ModelRelease
-from infra.nag import accept_finding, spelled
-from infra.stages import ImageTarget, StageConfig
+from infra.stages import ImageTarget, InferenceCapacity, StageConfig
 from nvfp4_ddim_contracts.keys import (
     ASYNC_FAILURE_PREFIX,
     ASYNC_INPUT_PREFIX,
     ASYNC_OUTPUT_PREFIX,
 )
 
-from .grants import allow, list_objects, read_objects, write_objects
+from .grants import allow, read_objects, write_objects
 from .inference_image import InferenceImage
+from .inference_model import InferenceModels
 from .job_table import JobTable
 
 __all__ = ["VARIANT", "AsyncEndpoint"]
@@ -29,12 +28,13 @@ VARIANT = "AllTraffic"
 class AsyncEndpoint(Construct):
     """An endpoint that takes work from S3 and tells two topics how it went.
 
-    Nothing here has a fixed name: CloudFormation replaces model and endpoint config on a change
-    and points the endpoint at the new ones.
+    Nothing here has a fixed name: CloudFormation replaces models and endpoint config on a change
+    and points the endpoint at the new ones. Where there are instance pools, those that insist on
+    FP4 units have a model of their own, whose container refuses to start without them.
 
     Attributes:
         endpoint: The endpoint.
-        model: The model behind it.
+        models: The models behind it, by the precision that they insist on.
         role: What the container may do.
     """
 
@@ -61,7 +61,7 @@ class AsyncEndpoint(Construct):
             config: The stage.
             release: The model in `artifacts`.
             image: The inference server.
-            artifacts: Where SageMaker finds the model.
+            artifacts: Where SageMaker and the container find models.
             results: Where requests are read and answers written.
             table: Where the container reports progress.
             key: Encrypts answers.
@@ -69,21 +69,33 @@ class AsyncEndpoint(Construct):
             failed: Topic for failures.
         """
         super().__init__(scope, construct_id)
-        self.role = _execution_role(self, release, artifacts, results, table)
-        image.grant_pull(self.role)
-        allow(self.role, ["sns:Publish"], [succeeded.topic_arn, failed.topic_arn])
-        self.model = sagemaker.CfnModel(
+        gpu = config.capacity.image_target is ImageTarget.GPU
+        models = InferenceModels(
             self,
-            "Model",
-            execution_role_arn=self.role.role_arn,
-            primary_container=_container(config, release, image, artifacts, table),
+            "Models",
+            config=config,
+            release=release,
+            image=image,
+            artifacts=artifacts,
+            table=table,
+            device="cuda" if gpu else "cpu",
         )
-        # The role's policy has to be attached before SageMaker looks at the artifact.
-        self.model.node.add_dependency(self.role)
+        self.role = models.role
+        read_objects(self.role, results, f"{ASYNC_INPUT_PREFIX}*")
+        for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
+            write_objects(self.role, results, f"{prefix}*")
+        allow(self.role, ["sns:Publish"], [succeeded.topic_arn, failed.topic_arn])
+        wanted = {Precision.ANY, *(pool.min_precision for pool in config.capacity.pools)}
+        self.models = {
+            precision: models.add(
+                precision.title(), environment={"SERVER_MIN_PRECISION": precision}
+            )
+            for precision in sorted(wanted)
+        }
         endpoint_config = sagemaker.CfnEndpointConfig(
             self,
             "Config",
-            production_variants=[_variant(config, self.model)],
+            production_variants=[_variant(config.capacity, self.models)],
             async_inference_config=_async_config(config, results, key, succeeded, failed),
         )
         self.endpoint = sagemaker.CfnEndpoint(
@@ -91,83 +103,22 @@ class AsyncEndpoint(Construct):
         )
 
 
-def _execution_role(
-    scope: Construct,
-    release: ModelRelease,
-    artifacts: s3.IBucket,
-    results: s3.IBucket,
-    table: JobTable,
-) -> iam.Role:
-    stack = cdk.Stack.of(scope)
-    group = "log-group:/aws/sagemaker/Endpoints/*"
-    role = iam.Role(
-        scope,
-        "Role",
-        assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"),
-        description="Runs the inference container and asynchronous inference around it.",
-    )
-    # The release before, too: instances that start while the endpoint is updated still load it.
-    read_objects(role, artifacts, f"{release.family}*")
-    list_objects(role, artifacts, release.family)
-    read_objects(role, results, f"{ASYNC_INPUT_PREFIX}*")
-    for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
-        write_objects(role, results, f"{prefix}*")
-    table.allow(role, "UpdateItem")
-    allow(
-        role,
-        [
-            "logs:CreateLogGroup",
-            "logs:CreateLogStream",
-            "logs:DescribeLogStreams",
-            "logs:PutLogEvents",
-        ],
-        [f"arn:{stack.partition}:logs:{stack.region}:{stack.account}:{group}"],
-    )
-    partition, region, account = (
-        spelled(scope, part) for part in (stack.partition, stack.region, stack.account)
-    )
-    accept_finding(
-        role,
-        "SageMaker names the log group after the endpoint, which CloudFormation names.",
-        f"IAM5[Resource::arn:{partition}:logs:{region}:{account}:{group}]",
-    )
-    return role
-
-
-def _container(
-    config: StageConfig,
-    release: ModelRelease,
-    image: InferenceImage,
-    artifacts: s3.IBucket,
-    table: JobTable,
-) -> sagemaker.CfnModel.ContainerDefinitionProperty:
-    gpu = config.capacity.image_target is ImageTarget.GPU
-    return sagemaker.CfnModel.ContainerDefinitionProperty(
-        image=image.uri,
-        model_data_source=sagemaker.CfnModel.ModelDataSourceProperty(
-            s3_data_source=sagemaker.CfnModel.S3DataSourceProperty(
-                s3_uri=artifacts.s3_url_for_object(release.prefix),
-                s3_data_type="S3Prefix",
-                compression_type="None",
-            )
-        ),
-        environment={
-            "MODEL_NAME": release.live.name,
-            "JOB_TABLE_NAME": table.table_name,
-            "SERVER_DEVICE": "cuda" if gpu else "cpu",
-            "LOG_LEVEL": config.log_level,
-        },
-    )
-
-
 def _variant(
-    config: StageConfig, model: sagemaker.CfnModel
+    capacity: InferenceCapacity, models: dict[Precision, sagemaker.CfnModel]
 ) -> sagemaker.CfnEndpointConfig.ProductionVariantProperty:
-    capacity = config.capacity
+    pools = [
+        sagemaker.CfnEndpointConfig.InstancePoolProperty(
+            instance_type=pool.instance_type,
+            priority=priority,
+            model_name_override=models[pool.min_precision].attr_model_name,
+        )
+        for priority, pool in enumerate(capacity.pools, start=1)
+    ]
     return sagemaker.CfnEndpointConfig.ProductionVariantProperty(
         variant_name=VARIANT,
-        model_name=model.attr_model_name,
-        instance_type=capacity.instance_type,
+        model_name=models[Precision.ANY].attr_model_name,
+        instance_type=None if pools else capacity.instance_type,
+        instance_pools=pools or None,
         # SageMaker takes no zero here; scaling goes down to it once the endpoint is idle.
         initial_instance_count=1,
         initial_variant_weight=1,

@@ -1,4 +1,4 @@
-"""Scaling an asynchronous endpoint between zero and its limit.
+"""Scaling an asynchronous endpoint between zero, or what a warm window keeps, and its limit.
 
 Source: SageMaker Developer Guide, "Autoscale an asynchronous endpoint". The queue's metrics carry
 the dimension EndpointName alone; a policy that adds the variant never fires.
@@ -59,6 +59,16 @@ class EndpointScaling(Construct):
             min_capacity=0,
             max_capacity=capacity.max_instances,
         )
+        for number, window in enumerate(capacity.warm_windows):
+            for name, cron, instances in (
+                ("Warm", window.start, window.instances),
+                ("Cool", window.end, 0),
+            ):
+                target.scale_on_schedule(
+                    f"{name}{number}",
+                    schedule=scaling.Schedule.expression(f"cron({cron})"),
+                    min_capacity=instances,
+                )
         target.scale_to_track_metric(
             "Backlog",
             custom_metric=_queue_metric("ApproximateBacklogSizePerInstance", endpoint_name),

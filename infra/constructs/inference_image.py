@@ -6,14 +6,16 @@ import aws_cdk as cdk
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.errors import ImageUriError
+from infra.lane_options import Architecture
 from infra.nag import accept_finding
 from infra.paths import INFERENCE_DOCKERFILE, REPOSITORY
 from infra.stages import ImageTarget
 
-__all__ = ["InferenceImage"]
+__all__ = ["InferenceImage", "function_image"]
 
 # What inference/Dockerfile copies. All else stays out of the build context and of its hash.
 _CONTEXT = ["*", "!pyproject.toml", "!README.md", "!LICENSE", "!constraints.txt", "!inference"]
@@ -48,7 +50,7 @@ class InferenceImage(Construct):
         super().__init__(scope, construct_id)
         if uri:
             self.uri = uri
-            self._repository = self._existing(uri)
+            self._repository = _repository(self, uri)
         else:
             asset = self._built(target)
             self.uri = asset.image_uri
@@ -73,18 +75,50 @@ class InferenceImage(Construct):
             ignore_mode=cdk.IgnoreMode.DOCKER,
         )
 
-    def _existing(self, uri: str) -> ecr.IRepository:
-        parts = _ECR_IMAGE.fullmatch(uri)
-        if parts is None:
-            raise ImageUriError(
-                f"imageUri is {uri!r}; give ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY:TAG, "
-                "since SageMaker pulls from ECR alone."
-            )
-        stack = cdk.Stack.of(self)
-        arn = f"arn:{stack.partition}:ecr:{parts['region']}:{parts['account']}:repository/"
-        return ecr.Repository.from_repository_attributes(
-            self,
-            "Repository",
-            repository_arn=arn + parts["repository"],
-            repository_name=parts["repository"],
+
+def function_image(
+    architecture: Architecture, uri: str | None, scope: Construct
+) -> lambda_.DockerImageCode:
+    """The same image for a Lambda function; its target is always the CPU's.
+
+    Args:
+        architecture: The function's processor.
+        uri: An image in ECR to use instead of building one; built for that processor.
+        scope: Where to look the repository up from.
+
+    Raises:
+        ImageUriError: `uri` is no image in ECR.
+    """
+    if uri:
+        repository = _repository(scope, uri)
+        tag_or_digest = uri.partition("@")[2] or uri.rpartition(":")[2]
+        return lambda_.DockerImageCode.from_ecr(repository, tag_or_digest=tag_or_digest)
+    platform = {
+        Architecture.X86_64: ecr_assets.Platform.LINUX_AMD64,
+        Architecture.ARM64: ecr_assets.Platform.LINUX_ARM64,
+    }[architecture]
+    return lambda_.DockerImageCode.from_image_asset(
+        str(REPOSITORY),
+        file=INFERENCE_DOCKERFILE,
+        target=ImageTarget.CPU,
+        platform=platform,
+        exclude=[*_CONTEXT, *_NOT_IN_CONTEXT],
+        ignore_mode=cdk.IgnoreMode.DOCKER,
+    )
+
+
+def _repository(scope: Construct, uri: str) -> ecr.IRepository:
+    parts = _ECR_IMAGE.fullmatch(uri)
+    if parts is None:
+        raise ImageUriError(
+            f"imageUri is {uri!r}; give ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY:TAG, "
+            "since SageMaker pulls from ECR alone."
         )
+    stack = cdk.Stack.of(scope)
+    arn = f"arn:{stack.partition}:ecr:{parts['region']}:{parts['account']}:repository/"
+    return ecr.Repository.from_repository_attributes(
+        scope,
+        "Repository",
+        repository_arn=arn + parts["repository"],
+        repository_name=parts["repository"],
+    )

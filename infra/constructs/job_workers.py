@@ -1,11 +1,12 @@
 """The functions that move jobs along behind the API: dispatch, record, sweep."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sns as sns
@@ -61,6 +62,7 @@ class JobWorkers(Construct):
         results: s3.IBucket,
         key: kms.IKey,
         endpoint_arn: str,
+        lane_functions: Sequence[lambda_.IFunction],
         notifications: tuple[sns.ITopic, ...],
     ) -> None:
         """Define the workers.
@@ -75,11 +77,12 @@ class JobWorkers(Construct):
             results: The results bucket.
             key: Encrypts the queues.
             endpoint_arn: The asynchronous endpoint.
+            lane_functions: What runs jobs of the other lanes.
             notifications: Topics that say how inference went.
         """
         super().__init__(scope, construct_id)
         self._config, self._bundle, self._values, self._key = config, bundle, values, key
-        self.dispatch, lost_events = self._dispatch(table, results, endpoint_arn)
+        self.dispatch, lost_events = self._dispatch(table, results, endpoint_arn, lane_functions)
         record_queue, lost_notifications = self._record(table, results, notifications)
         missed_sweeps = self._sweep(table)
         self.dead_letters = {
@@ -90,7 +93,11 @@ class JobWorkers(Construct):
         }
 
     def _dispatch(
-        self, table: JobTable, results: s3.IBucket, endpoint_arn: str
+        self,
+        table: JobTable,
+        results: s3.IBucket,
+        endpoint_arn: str,
+        lane_functions: Sequence[lambda_.IFunction],
     ) -> tuple[PythonFunction, DeadLetterQueue]:
         function = PythonFunction(
             self,
@@ -106,6 +113,9 @@ class JobWorkers(Construct):
         # SageMaker looks at the input with the caller's rights before it takes the request.
         read_objects(function, results, f"{ASYNC_INPUT_PREFIX}*")
         allow(function, ["sagemaker:InvokeEndpointAsync"], [endpoint_arn])
+        if lane_functions:
+            arns = [each.function_arn for each in lane_functions]
+            allow(function, ["lambda:InvokeFunction"], arns)
         lost = DeadLetterQueue(self, "DispatchDeadLetters", key=self._key)
         table.feed(function, {"state": {"S": [JobState.QUEUED]}}, lost)
         return function, lost

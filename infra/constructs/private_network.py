@@ -1,6 +1,6 @@
 """A network without a way out, for what handles callers' data."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_ec2 as ec2
@@ -128,16 +128,17 @@ class PrivateNetwork(Construct):
                 if isinstance(function, lambda_.Function) and function.role is not None:
                     _allow_interfaces(function.role, _FUNCTION_RIGHTS)
 
-    def enclose_model(self, model: sagemaker.CfnModel, role: iam.IRole) -> None:
-        """Move a model's containers here.
+    def enclose_models(self, models: Iterable[sagemaker.CfnModel], role: iam.IRole) -> None:
+        """Move the containers of models here.
 
         Args:
-            model: The model.
-            role: Its execution role.
+            models: The models.
+            role: Their execution role.
         """
-        model.vpc_config = sagemaker.CfnModel.VpcConfigProperty(
-            subnets=self._subnet_ids(), security_group_ids=[self.group.security_group_id]
-        )
+        for model in models:
+            model.vpc_config = sagemaker.CfnModel.VpcConfigProperty(
+                subnets=self._subnet_ids(), security_group_ids=[self.group.security_group_id]
+            )
         _allow_interfaces(role, _MODEL_RIGHTS)
 
     def _subnet_ids(self) -> list[str]:

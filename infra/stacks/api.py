@@ -79,6 +79,7 @@ class ApiStack(cdk.Stack):
             results=storage.results,
             key=key,
             endpoint_arn=inference.endpoint.endpoint.ref,
+            lane_functions=tuple(inference.functions.values()),
             notifications=(inference.succeeded, inference.failed),
         )
         webhooks = Webhooks(
@@ -149,6 +150,7 @@ def _values(
         "INSTANCE_TYPE": config.capacity.instance_type,
         "JOB_DEADLINE_SECONDS": str(times.deadline_seconds),
         "JOB_LIFETIME_SECONDS": str(times.lifetime_seconds),
+        "LANE_OFFERS": config.lanes.offers().model_dump_json(exclude_none=True),
         "MAX_ATTEMPTS": str(times.max_attempts),
         "OWNER_INDEX_NAME": OWNER_INDEX,
         "PRIVATE_WEBHOOKS": str(config.private_webhooks).lower(),
@@ -161,4 +163,8 @@ def _values(
         "URL_LIFETIME_SECONDS": str(times.url_lifetime_seconds),
         "WEBHOOK_QUEUE_URL": calls.queue.queue_url,
         "WEBHOOK_SECRET_ID": calls.secret.secret_arn,
+        **{
+            f"{lane.upper()}_FUNCTION_NAME": function.function_name
+            for lane, function in inference.functions.items()
+        },
     }

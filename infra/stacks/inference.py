@@ -8,6 +8,7 @@ from infra.constructs.async_endpoint import VARIANT, AsyncEndpoint
 from infra.constructs.dead_letters import publish_dead_letters
 from infra.constructs.endpoint_scaling import EndpointScaling
 from infra.constructs.inference_image import InferenceImage
+from infra.constructs.other_lanes import OtherLanes
 from infra.constructs.published_files import FilePublisher, Pointer, PublishedFiles
 from infra.constructs.queues import EncryptedTopic
 from infra.constructs.spending_stop import SpendingStop
@@ -31,6 +32,7 @@ class InferenceStack(cdk.Stack):
         succeeded: Topic for finished requests.
         failed: Topic for failed ones.
         spending_stop: Takes the machines away.
+        functions: By lane, what the dispatcher hands jobs to; the asynchronous lane has none.
     """
 
     def __init__(
@@ -78,7 +80,23 @@ class InferenceStack(cdk.Stack):
             succeeded=self.succeeded,
             failed=self.failed,
         )
-        self.endpoint.model.node.add_dependency(published)
+        for model in self.endpoint.models.values():
+            model.node.add_dependency(published)
+        self.functions = OtherLanes(
+            self,
+            "Lanes",
+            config=config,
+            bundle=bundle,
+            release=release,
+            published=published,
+            image_uri=image_uri,
+            artifacts=storage.artifacts,
+            results=storage.results,
+            table=storage.table,
+            key=key,
+            succeeded=self.succeeded,
+            failed=self.failed,
+        ).functions
         scaling = EndpointScaling(
             self,
             "Scaling",

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-__all__ = ["dynamodb", "s3", "s3_forms", "sagemaker_runtime", "secrets_manager", "sqs"]
+__all__ = [
+    "dynamodb",
+    "endpoint_calls",
+    "functions",
+    "s3",
+    "s3_forms",
+    "sagemaker_runtime",
+    "secrets_manager",
+    "sns",
+    "sqs",
+]
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
@@ -60,9 +70,28 @@ def application_autoscaling() -> Any:
 
 
 @cache
+def endpoint_calls() -> "SageMakerRuntimeClient":
+    """A SageMaker runtime client that waits as long as SageMaker does, and asks once."""
+    once = Config(retries={"total_max_attempts": 1}, connect_timeout=2, read_timeout=62)
+    return boto3.client("sagemaker-runtime", config=once)
+
+
+@cache
+def functions() -> Any:
+    """The Lambda client."""
+    return boto3.client("lambda", config=_CONFIG)
+
+
+@cache
 def secrets_manager() -> Any:
     """The Secrets Manager client."""
     return boto3.client("secretsmanager", config=_CONFIG)
+
+
+@cache
+def sns() -> Any:
+    """The SNS client."""
+    return boto3.client("sns", config=_CONFIG)
 
 
 @cache

@@ -1,7 +1,9 @@
-"""Handing queued jobs to asynchronous inference."""
+"""Handing queued jobs to the lane that runs them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nvfp4_ddim_contracts import Lane
 from nvfp4_ddim_contracts.keys import job_input_key
 
 from .ports import InferenceQueue, JobStore, ObjectStore
@@ -15,7 +17,7 @@ class JobDispatcher:
 
     jobs: JobStore
     results: ObjectStore
-    inference: InferenceQueue
+    lanes: Mapping[Lane, InferenceQueue]
 
     def dispatch(self, job_id: str) -> bool:
         """Hand the job's current attempt to inference, if that is still to be done.
@@ -32,6 +34,8 @@ class JobDispatcher:
             return False
         key = job_input_key(job.id, job.attempt)
         self.results.put(key, job.request.model_dump_json().encode(), "application/json")
-        self.inference.submit(job.id, self.results.uri(key))
+        # A stage may have lost a lane since it took the job; it always has the asynchronous one.
+        queue = self.lanes.get(job.lane) or self.lanes[Lane.ASYNC]
+        queue.submit(job.id, self.results.uri(key))
         self.jobs.mark_dispatched(job.id, job.attempt)
         return True

@@ -3,6 +3,7 @@
 ServiceError
 ├── InvalidRequestError          fields of the request are missing or out of range
 │   ├── UnknownModelError        no artifact is being served under that name
+│   ├── LaneUnavailableError     the stage lacks the lane, or it can't take the job
 │   └── InvalidCursorError       not a cursor that this service gave out
 ├── UnsupportedMediaTypeError    the body is not JSON
 ├── RequestTooLargeError         the body has more bytes than any request needs
@@ -39,6 +40,7 @@ __all__ = [
     "JobEndedError",
     "JobNotFoundError",
     "JobPendingError",
+    "LaneUnavailableError",
     "NotificationError",
     "ObjectNotFoundError",
     "RequestTooLargeError",
@@ -73,6 +75,13 @@ class UnknownModelError(InvalidRequestError):
         names = ", ".join(known) or "none yet"
         message = f"There is no model '{name}'. Models being served: {names}."
         super().__init__(message, (FieldError(field="model", message=message),))
+
+
+class LaneUnavailableError(InvalidRequestError):
+    """The stage does not have the lane asked for, or that one can't take the job."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, (FieldError(field="lane", message=message),))
 
 
 class InvalidCursorError(InvalidRequestError):

@@ -82,7 +82,9 @@ class ImageService:
             IdempotencyMismatchError: The key was used with another request.
             InvalidRequestError: The size is not possible.
         """
-        submission = self.submitter.submit(owner, to_job_request(request), idempotency_key)
+        submission = self.submitter.submit(
+            owner, to_job_request(request), idempotency_key, waiting=True
+        )
         return PendingImages(
             submission.job, submission.replayed, request.response_format == "b64_json"
         )

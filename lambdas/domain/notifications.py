@@ -2,7 +2,10 @@
 
 Source: Amazon SageMaker developer guide, "Check prediction results"; only the fields used here
 are named, and others are ignored. `responseBody` comes only where the endpoint's
-`IncludeInferenceResponseIn` asks for it, for answers of at most 128 KB.
+`IncludeInferenceResponseIn` asks for it, for answers of at most 128 KB. The other lanes publish the
+same (`nvfp4_ddim_contracts.lanes`); a function that failed is reported by Lambda itself.
+
+Source: AWS Lambda developer guide, "Capturing records of Lambda asynchronous invocations".
 """
 
 import base64
@@ -14,6 +17,7 @@ from typing import Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from nvfp4_ddim_contracts.keys import ASYNC_INPUT_PREFIX, JOB_ID_PATTERN
+from nvfp4_ddim_contracts.lanes import InferenceTask
 
 from .errors import NotificationError
 
@@ -69,6 +73,22 @@ class _Message(_Part):
     response_body: _ResponseBody | None = Field(None, alias="responseBody")
 
 
+class _FunctionError(_Part):
+    error_type: str = Field("", alias="errorType")
+
+
+class _RequestContext(_Part):
+    condition: str
+
+
+class _FunctionFailure(_Part):
+    """What Lambda says of an asynchronous invocation that raised, crashed or ran out of time."""
+
+    context: _RequestContext = Field(alias="requestContext")
+    task: InferenceTask = Field(alias="requestPayload")
+    error: _FunctionError | None = Field(None, alias="responsePayload")
+
+
 class _SnsEnvelope(_Part):
     type: Literal["Notification"] = Field(alias="Type")
     message: str = Field(alias="Message")
@@ -80,8 +100,11 @@ def parse_notification(body: str) -> InferenceNotification:
     Raises:
         NotificationError: It is neither, or not about one of our jobs.
     """
+    text = _unwrap(body)
+    if failure := _function_failure(text):
+        return failure
     try:
-        message = _Message.model_validate_json(_unwrap(body))
+        message = _Message.model_validate_json(text)
     except ValidationError as error:
         raise NotificationError(f"Not a notification of inference: {error}") from error
     match = _INPUT_URI.fullmatch(message.request.input_location)
@@ -95,6 +118,22 @@ def parse_notification(body: str) -> InferenceNotification:
         reason=message.failure_reason,
         body=_content(message.response_body),
         finished_at=message.event_time,
+    )
+
+
+def _function_failure(text: str) -> InferenceNotification | None:
+    try:
+        failure = _FunctionFailure.model_validate_json(text)
+    except ValidationError:
+        return None
+    kind = failure.error.error_type if failure.error else ""
+    return InferenceNotification(
+        job_id=failure.task.job_id,
+        attempt=failure.task.attempt,
+        succeeded=False,
+        location=None,
+        reason=": ".join(part for part in (failure.context.condition, kind) if part),
+        body=None,
     )
 
 

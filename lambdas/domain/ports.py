@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from nvfp4_ddim_contracts import JobState
 from nvfp4_ddim_contracts.models import LiveModel
@@ -19,11 +19,13 @@ from .records import (
 )
 
 __all__ = [
+    "Announcements",
     "Archive",
     "Capacity",
     "Clock",
     "FileStore",
     "IdFactory",
+    "InferenceEndpoint",
     "InferenceQueue",
     "JobMeter",
     "JobStore",
@@ -162,10 +164,26 @@ class UploadStore(Protocol):
 
 
 class InferenceQueue(Protocol):
-    """Asynchronous inference."""
+    """A lane that takes work now and says later how it went."""
 
     def submit(self, job_id: str, input_uri: str) -> None:
         """Ask for the inference of the request that lies at `input_uri`."""
+        ...
+
+
+class InferenceEndpoint(Protocol):
+    """An endpoint that answers while one waits."""
+
+    def call(self, job_id: str, body: bytes) -> tuple[int, bytes]:
+        """Send a request; the container's HTTP status and its answer."""
+        ...
+
+
+class Announcements(Protocol):
+    """Where it is said how attempts went."""
+
+    def publish(self, message: dict[str, Any], *, failed: bool) -> None:
+        """Tell how an attempt went."""
         ...
 
 

@@ -18,6 +18,7 @@ def present_job(job: JobRecord, images: tuple[JobImage, ...] = ()) -> Job:
         state=job.state,
         request=job.request,
         progress=JobProgress(step=job.step, total_steps=job.total_steps),
+        lane=job.lane,
         attempt=job.attempt,
         attempts=_attempts(job),
         created_at=job.created_at,

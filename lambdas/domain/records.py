@@ -14,6 +14,7 @@ from nvfp4_ddim_contracts import (
     GenerationRequest,
     ImageFormat,
     JobState,
+    Lane,
     Problem,
     Provenance,
     Timings,
@@ -68,6 +69,7 @@ class JobRecord(_Stored):
     request: GenerationRequest
     step: int = 0
     total_steps: int
+    lane: Lane = Lane.ASYNC
     attempt: int = 1
     attempts: tuple[StoredAttempt, ...] = ()
     started_at: datetime | None = None

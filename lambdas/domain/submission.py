@@ -1,14 +1,15 @@
 """Accepting a request: defaults filled in, model checked, stored exactly once per key."""
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
-from nvfp4_ddim_contracts import JobRequest, JobState
+from nvfp4_ddim_contracts import JobRequest, JobState, LaneOffers
 
 from .errors import IdempotencyKeyTakenError, IdempotencyMismatchError, UnknownModelError
 from .ports import Clock, IdFactory, JobStore, ModelCatalogue
 from .records import IdempotencyRecord, JobRecord
+from .routing import choose_lane, demand_of
 from .stopping import SubmissionGate
 
 __all__ = ["JobSubmitter", "Submission", "SubmissionPolicy"]
@@ -21,6 +22,7 @@ class SubmissionPolicy:
     default_model: str
     lifetime: timedelta
     deadline: timedelta
+    lanes: LaneOffers = field(default_factory=LaneOffers)
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,14 @@ class JobSubmitter:
     policy: SubmissionPolicy
     gate: SubmissionGate
 
-    def submit(self, owner: str, request: JobRequest, idempotency_key: str | None) -> Submission:
+    def submit(
+        self,
+        owner: str,
+        request: JobRequest,
+        idempotency_key: str | None,
+        *,
+        waiting: bool = False,
+    ) -> Submission:
         """Store a job, or find the one that the same key and request made before.
 
         Args:
@@ -50,12 +59,14 @@ class JobSubmitter:
             request: What to generate, and whom to tell. An absent model and seed are filled in, so
                 that every attempt at the job makes the same picture.
             idempotency_key: The caller's name for this request, or None.
+            waiting: Whether the caller waits for the picture.
 
         Returns:
             The job, new or found.
 
         Raises:
             UnknownModelError: No artifact is being served under the model's name.
+            LaneUnavailableError: The lane asked for is not here, or can't take the job.
             IdempotencyMismatchError: The key was used with another request.
             ServiceStoppedError: The job would be new, and none are accepted.
         """
@@ -63,7 +74,7 @@ class JobSubmitter:
         if idempotency_key and (found := self._find(owner, idempotency_key, digest)):
             return found
         self.gate.require_open()
-        job = self._new_job(owner, request)
+        job = self._new_job(owner, request, waiting=waiting)
         record = idempotency_key and IdempotencyRecord(
             owner=owner,
             key=idempotency_key,
@@ -90,10 +101,13 @@ class JobSubmitter:
         job = self.jobs.get(record.job_id)
         return Submission(job, replayed=True) if job else None
 
-    def _new_job(self, owner: str, request: JobRequest) -> JobRecord:
+    def _new_job(self, owner: str, request: JobRequest, *, waiting: bool) -> JobRecord:
         name = request.model or self.policy.default_model
-        if self.catalogue.find(name) is None:
+        model = self.catalogue.find(name)
+        if model is None:
             raise UnknownModelError(name, tuple(model.name for model in self.catalogue.all()))
+        demand = demand_of(request, model, waiting=waiting)
+        lane = choose_lane(request.lane, demand, self.policy.lanes)
         seed = self.ids.seed() if request.seed is None else request.seed
         now = self.clock.now()
         return JobRecord(
@@ -102,6 +116,7 @@ class JobSubmitter:
             state=JobState.QUEUED,
             request=request.generation.model_copy(update={"model": name, "seed": seed}),
             total_steps=request.num_inference_steps or request.preset.steps,
+            lane=lane,
             created_at=now,
             updated_at=now,
             deadline_at=now + self.policy.deadline,

@@ -16,8 +16,12 @@ __all__ = ["create_job", "handler"]
 
 def create_job(request: ApiRequest, service: wiring.JobCreation) -> ApiResponse:
     """202 with the new job; 200 if it has ended, or if the Idempotency-Key had made it before."""
+    wait = preferred_wait(request.header("prefer"))
     submission = service.submitter.submit(
-        request.owner, request.body(JobRequest), request.idempotency_key
+        request.owner,
+        request.body(JobRequest),
+        request.idempotency_key,
+        waiting=wait is not None,
     )
     job, replayed = submission.job, submission.replayed
     headers = {"Location": request.job_path(job.id)}
@@ -25,7 +29,6 @@ def create_job(request: ApiRequest, service: wiring.JobCreation) -> ApiResponse:
     logger().info("Accepted", job_id=job.id, replayed=replayed)
     if replayed:
         headers["Idempotent-Replayed"] = "true"
-    wait = preferred_wait(request.header("prefer"))
     if wait is not None:
         headers["Preference-Applied"] = f"wait={wait}"
         job = service.jobs.wait(job, wait_budget(wait, request.seconds_left))

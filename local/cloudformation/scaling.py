@@ -42,6 +42,15 @@ class ScalableTarget(ApiAdapter):
             MinCapacity=int(properties["MinCapacity"]),
             MaxCapacity=int(properties["MaxCapacity"]),
         )
+        for action in properties.get("ScheduledActions", []):
+            self._client("application-autoscaling").put_scheduled_action(
+                **where,
+                ScheduledActionName=action["ScheduledActionName"],
+                Schedule=action["Schedule"],
+                ScalableTargetAction={
+                    name: int(value) for name, value in action["ScalableTargetAction"].items()
+                },
+            )
         return Provisioned(
             f"{where['ResourceId']}|{where['ScalableDimension']}|{where['ServiceNamespace']}"
         )

@@ -1,13 +1,23 @@
 """A deployed function, and the environment that Lambda would give it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from local.environment import isolated_environment
 from local.errors import FunctionNotRunnableError
 from local.settings import REGION, LocalSettings
 
-__all__ = ["EXEC_WRAPPER", "FunctionSpec", "function_environment", "require_python"]
+from .destinations import AsyncPolicy
+
+__all__ = [
+    "EXEC_WRAPPER",
+    "MAX_CONCURRENCY",
+    "FunctionSpec",
+    "function_environment",
+    "require_python",
+]
+
+MAX_CONCURRENCY = 10
 
 EXEC_WRAPPER = "AWS_LAMBDA_EXEC_WRAPPER"
 
@@ -24,6 +34,9 @@ class FunctionSpec:
     environment: dict[str, str]
     timeout_seconds: float
     memory_mb: int
+    is_image: bool = False
+    concurrency: int = MAX_CONCURRENCY
+    async_policy: AsyncPolicy = field(default_factory=AsyncPolicy)
 
     @property
     def streams(self) -> bool:
@@ -44,18 +57,18 @@ def require_python(spec: FunctionSpec) -> None:
 
 
 def function_environment(
-    settings: LocalSettings, spec: FunctionSpec, package: Path
+    settings: LocalSettings, spec: FunctionSpec, package: Path | None
 ) -> dict[str, str]:
     """The complete environment of a function's process.
 
     Args:
         settings: Ports and directories.
         spec: The function.
-        package: Its extracted deployment package.
+        package: Its extracted deployment package; None for an image.
     """
+    root = {"LAMBDA_TASK_ROOT": str(package)} if package else {}
     environment = isolated_environment(
-        settings,
-        extra={**spec.environment, "LAMBDA_TASK_ROOT": str(package), "_HANDLER": spec.handler},
+        settings, extra={**spec.environment, **root, "_HANDLER": spec.handler}
     )
     # Set after the isolation, which drops every inherited AWS_ variable.
     return environment | {

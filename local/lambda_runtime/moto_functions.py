@@ -13,7 +13,8 @@ from local.clients import local_client
 from local.errors import FunctionNotRunnableError
 from local.settings import ACCOUNT_ID, REGION
 
-from .functions import FunctionSpec
+from .destinations import AsyncPolicy
+from .functions import MAX_CONCURRENCY, FunctionSpec
 from .runtime import LambdaRuntime
 
 __all__ = ["MotoFunctions"]
@@ -132,10 +133,24 @@ def _spec(function: Any) -> FunctionSpec:
         arn=function.function_arn,
         handler=function.handler or "",
         runtime=function.run_time or "",
-        package=function.code_bytes or b"",
+        package=getattr(function, "code_bytes", b""),  # an image has none
         environment=dict(function.environment_vars or {}),
         timeout_seconds=float(function.timeout or _DEFAULT_TIMEOUT_SECONDS),
         memory_mb=int(function.memory_size or 128),
+        is_image="ImageUri" in function.code,
+        concurrency=int(function.reserved_concurrency or MAX_CONCURRENCY),
+        async_policy=_async_policy(function),
+    )
+
+
+def _async_policy(function: Any) -> AsyncPolicy:
+    if not function.event_invoke_config:
+        return AsyncPolicy()
+    config: Any = function.event_invoke_config[-1].config
+    on_failure = (config.get("DestinationConfig") or {}).get("OnFailure") or {}
+    retries = config.get("MaximumRetryAttempts")
+    return AsyncPolicy(
+        AsyncPolicy.retries if retries is None else int(retries), on_failure.get("Destination")
     )
 
 

@@ -14,7 +14,9 @@ from local.environment import isolated_environment
 from local.errors import FunctionNotRunnableError
 from local.settings import LocalSettings
 
+from .destinations import failure_record, send_to_destination
 from .functions import FunctionSpec, function_environment, require_python
+from .images import ImageLauncher, ImageWorker
 from .packages import PackageStore
 from .pool import Launcher, Worker, WorkerStart
 from .streaming import StreamFailedError, StreamingFunctions
@@ -22,10 +24,7 @@ from .streaming import StreamFailedError, StreamingFunctions
 __all__ = ["InvocationResult", "LambdaRuntime"]
 
 _LOGGER = logging.getLogger(__name__)
-_MAX_CONCURRENCY = 10
 _MAX_SYNCHRONOUS_BYTES = 6 * 1024 * 1024
-# Lambda tries an asynchronous invocation three times in all.
-_ASYNCHRONOUS_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -43,13 +42,15 @@ class InvocationResult:
 class _Function:
     """The workers of one function in one configuration."""
 
-    def __init__(self, spec: FunctionSpec, launcher: Launcher, start: WorkerStart) -> None:
+    def __init__(
+        self, spec: FunctionSpec, launcher: Launcher | ImageLauncher, start: WorkerStart
+    ) -> None:
         self.spec = spec
         self._launcher = launcher
         self._start = start
-        self._idle: list[Worker] = []
+        self._idle: list[Worker | ImageWorker] = []
         self._lock = threading.Lock()
-        self._slots = threading.BoundedSemaphore(_MAX_CONCURRENCY)
+        self._slots = threading.BoundedSemaphore(spec.concurrency)
 
     def run(self, message: dict[str, Any]) -> dict[str, Any] | None:
         with self._slots:
@@ -66,7 +67,7 @@ class _Function:
                     self._idle.append(worker)
             return answer
 
-    def _take(self) -> Worker:
+    def _take(self) -> Worker | ImageWorker:
         with self._lock:
             if self._idle:
                 return self._idle.pop()
@@ -161,22 +162,27 @@ class LambdaRuntime:
         on_failure: Callable[[Any], None],
         retry_delay_seconds: float = 1.0,
     ) -> None:
-        """Run a function in the background; an error is retried twice, as Lambda does.
+        """Run a function in the background; an error is retried as the function's policy says.
 
         Args:
             spec: The function.
             event: What it gets.
-            on_failure: Called with the event once the function has failed three times.
+            on_failure: Called with the event once no retry is left.
             retry_delay_seconds: Before the first retry; twice as long before the second.
         """
+        policy = spec.async_policy
 
         def run() -> None:
-            for attempt in range(_ASYNCHRONOUS_ATTEMPTS):
+            for attempt in range(policy.retries + 1):
+                if attempt:
+                    time.sleep(retry_delay_seconds * attempt)
                 result = self.invoke(spec, event)
                 if not result.is_error:
                     return
-                time.sleep(retry_delay_seconds * (attempt + 1))
-            _LOGGER.error("%s failed three times: %s", spec.name, result.payload.decode())
+            _LOGGER.error("%s failed for good: %s", spec.name, result.payload.decode())
+            if policy.on_failure_arn is not None:
+                record = failure_record(spec.arn, event, result.payload, policy.retries + 1)
+                send_to_destination(policy.on_failure_arn, record, self._settings.aws_url)
             on_failure(event)
 
         threading.Thread(target=run, daemon=True, name=f"async-{spec.name}").start()
@@ -196,7 +202,8 @@ class LambdaRuntime:
         threading.Thread(target=run, daemon=True, name=f"warm-{spec.name}").start()
 
     def _function(self, spec: FunctionSpec) -> _Function:
-        require_python(spec)
+        if not spec.is_image:
+            require_python(spec)
         with self._lock:
             function = self._functions.get(spec.name)
             if function is not None and function.spec == spec:
@@ -208,15 +215,22 @@ class LambdaRuntime:
             return function
 
     def _new_function(self, spec: FunctionSpec) -> _Function:
+        if spec.is_image:
+            scratch = self._settings.state_directory / "functions" / "scratch" / spec.name
+            launcher = ImageLauncher(self._settings.project_directory, scratch)
+            return _Function(spec, launcher, self._start_of(spec, None))
         package = self._packages.extract(spec.package)
         layer = self._packages.runtime_layer()
-        launcher = self._launchers.get(package)
-        if launcher is None:
-            launcher = Launcher(package, layer, isolated_environment(self._settings))
-            self._launchers[package] = launcher
+        launcher_of_package = self._launchers.get(package)
+        if launcher_of_package is None:
+            launcher_of_package = Launcher(package, layer, isolated_environment(self._settings))
+            self._launchers[package] = launcher_of_package
+        return _Function(spec, launcher_of_package, self._start_of(spec, package))
+
+    def _start_of(self, spec: FunctionSpec, package: Path | None) -> WorkerStart:
         environment = function_environment(self._settings, spec, package)
         log = self._settings.log_directory / f"{spec.name}.log"
-        return _Function(spec, launcher, WorkerStart(spec.handler, environment, log))
+        return WorkerStart(spec.handler, environment, log)
 
     def forget(self, name: str) -> None:
         """Stop the workers of a deleted function."""

@@ -114,7 +114,9 @@ class _Handler(BaseHTTPRequestHandler):
             invocation.answer.put(Ended(self._error()))
             return self._reply(202)
         if self.headers.get("Lambda-Runtime-Function-Response-Mode") != "streaming":
-            return self._reply(400, b"Only streamed answers are taken here.")
+            invocation.answer.put(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
+            invocation.answer.put(Ended())
+            return self._reply(202)
         invocation.answer.put(self._stream(invocation))
         return self._reply(202)
 

@@ -45,7 +45,7 @@ class EndpointSpec:
     Attributes:
         name: Endpoint name.
         variant: Production variant's name.
-        model_uri: `s3://bucket/prefix/` of the model's files.
+        model_uri: `s3://bucket/prefix/` of the model; None where the container fetches it.
         environment: The container's variables.
         startup_seconds: Time for the first healthy answer.
         concurrency: Requests that one instance gets at a time.
@@ -58,7 +58,7 @@ class EndpointSpec:
 
     name: str
     variant: str
-    model_uri: str
+    model_uri: str | None
     environment: dict[str, str] = field(default_factory=dict)
     startup_seconds: float = 600.0
     concurrency: int = 1
@@ -127,7 +127,7 @@ class Endpoint:
             process.stop(_STOP_SECONDS)
         if self._thread.is_alive():
             self._thread.join(timeout=_STOP_SECONDS)
-        shutil.rmtree(self._model_directory, ignore_errors=True)
+        shutil.rmtree(self._model_directory.parent, ignore_errors=True)
 
     @property
     def _model_directory(self) -> Path:
@@ -166,6 +166,8 @@ class Endpoint:
 
     def _download(self) -> None:
         shutil.rmtree(self._model_directory, ignore_errors=True)
+        if self.spec.model_uri is None:
+            return
         s3: Any = local_client("s3", self._settings.aws_url)
         parts = urlsplit(self.spec.model_uri)
         prefix = parts.path.lstrip("/")
@@ -184,6 +186,7 @@ class Endpoint:
             extra={
                 **self.spec.environment,
                 "SM_MODEL_DIR": str(self._model_directory),
+                "SERVER_MODEL_CACHE_DIR": str(self._model_directory.with_name("registry")),
                 "SERVER_HOST": LOOPBACK,
                 "SERVER_PORT": str(self.port),
                 "PYTHONPATH": str(self._settings.project_directory / "inference"),

@@ -1,6 +1,7 @@
 """The SageMaker runtime API and the endpoints behind it."""
 
 import json
+import logging
 import threading
 import time
 import uuid
@@ -23,6 +24,7 @@ from .specification import endpoint_spec
 
 __all__ = ["SageMakerService"]
 
+_LOGGER = logging.getLogger(__name__)
 _DEFAULT_TIMEOUT_SECONDS = 900
 _DEFAULT_TTL_SECONDS = 21_600
 _REAL_TIME_SECONDS = 60.0
@@ -51,8 +53,7 @@ class SageMakerService:
 
         SageMakerRuntimeResponse.invoke_endpoint = invoke
         SageMakerRuntimeResponse.invoke_endpoint_async = invoke_async
-        # moto's list of instance types is years old; CloudFormation's own check is AWS's.
-        FakeEndpointConfig.validate_instance_type = _any_instance_type
+        FakeEndpointConfig.validate_production_variants = _check_variants
 
     def start(self, endpoint_name: str, config_name: str) -> Endpoint:
         """Start an endpoint's server, or replace it after a change of configuration.
@@ -121,8 +122,23 @@ class SageMakerService:
         return _real_time(entry[0], body, headers)
 
 
-def _any_instance_type(self: Any, instance_type: str) -> None:
-    del self, instance_type
+def _check_variants(config: Any, variants: list[dict[str, Any]]) -> None:
+    """In place of moto's check, whose list of instance types is years old and knows no pools."""
+    for variant in variants:
+        if variant.get("InstancePools"):
+            # This machine is the only one there is: the variant's own model runs on it.
+            _LOGGER.warning(
+                "INSTANCE POOLS ARE IGNORED in the local cloud: %s of variant %s",
+                [pool["InstanceType"] for pool in variant["InstancePools"]],
+                variant["VariantName"],
+            )
+        elif "ServerlessConfig" in variant:
+            config.validate_serverless_config(variant["ServerlessConfig"])
+        elif "InstanceType" not in variant:
+            raise ProvisioningError(
+                f"The variant {variant.get('VariantName')} has no instance type, no instance pools "
+                "and no serverless configuration."
+            )
 
 
 def _async_invocation(spec: EndpointSpec, inference_id: str, headers: Any) -> AsyncInvocation:

@@ -52,7 +52,9 @@ def endpoint_spec(sagemaker: Any, endpoint_name: str, config_name: str) -> Endpo
     )
 
 
-def _model_uri(container: dict[str, Any]) -> str:
+def _model_uri(container: dict[str, Any]) -> str | None:
+    if container.get("Environment", {}).get("SERVER_MODEL_SOURCE") == "registry":
+        return None
     source = container.get("ModelDataSource", {}).get("S3DataSource")
     if not source or source.get("S3DataType") != "S3Prefix":
         raise ProvisioningError("A model from ModelDataSource with S3Prefix is provided locally.")

@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 from tests.infrastructure.assembly import Assembly
 
@@ -80,3 +81,31 @@ def test_the_container_knows_model_and_table(assembly: Assembly) -> None:
     assert container["Environment"]["MODEL_NAME"] == "emoji-64"
     assert container["Environment"]["SERVER_DEVICE"] == "cpu"
     assert "JOB_TABLE_NAME" in container["Environment"]
+
+
+def test_the_container_reads_models_and_nothing_else_of_the_artifacts(assembly: Assembly) -> None:
+    container = assembly.inference.only("AWS::SageMaker::Model")["PrimaryContainer"]
+    bucket = container["Environment"]["ARTIFACT_BUCKET"]
+    assert bucket == container["ModelDataSource"]["S3DataSource"]["S3Uri"]["Fn::Join"][1][1]
+    name = bucket["Fn::ImportValue"].partition("ExportsOutputRef")[2][:9]
+    role = container_role(assembly)
+    on_artifacts = {
+        (statement["Action"], resource["Fn::Join"][1][1])
+        for policy in assembly.inference.of_type("AWS::IAM::Policy").values()
+        if {"Ref": role} in policy["Properties"]["Roles"]
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        for resource in as_list(statement["Resource"])
+        if name in json.dumps(resource) and "Fn::Join" in resource
+    }
+    assert on_artifacts == {("s3:GetObject", "/models/*")}
+
+
+def container_role(assembly: Assembly) -> str:
+    role: str = assembly.inference.only("AWS::SageMaker::Model")["ExecutionRoleArn"]["Fn::GetAtt"][
+        0
+    ]
+    return role
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

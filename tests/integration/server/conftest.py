@@ -14,16 +14,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import pytest
 import torch
 from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from moto.server import ThreadedMotoServer
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from nvfp4_ddim_contracts import DataFree, ScaleSearch
 from nvfp4_ddim_optimizer.artifacts import save_artifact
 from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
 from nvfp4_ddim_optimizer.sources import quantize_pipeline
+from tests.integration.server.aws import ARTIFACTS
 
 ABSMAX = DataFree(scale_search=ScaleSearch.ABSMAX)
 
@@ -190,3 +193,36 @@ def start_server() -> Iterator[Callable[..., ServerProcess]]:
 def server(start_server: Callable[..., ServerProcess], artifact: Path) -> ServerProcess:
     """A ready server with the default settings."""
     return start_server(artifact).wait_until_ready()
+
+
+@pytest.fixture(scope="module")
+def aws() -> Iterator[dict[str, str]]:
+    """Variables that lead to an AWS of our own."""
+    cloud = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
+    cloud.start()
+    _, port = cloud.get_host_and_port()
+    yield {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+    }
+    cloud.stop()
+
+
+@pytest.fixture(scope="module")
+def aws_client(aws: dict[str, str]) -> Callable[[str], Any]:
+    """boto3 clients of it; the bucket of artifacts is there."""
+
+    def client(service: str) -> Any:
+        connect: Any = boto3.client
+        return connect(
+            service,
+            endpoint_url=aws["AWS_ENDPOINT_URL"],
+            region_name=aws["AWS_DEFAULT_REGION"],
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+
+    client("s3").create_bucket(Bucket=ARTIFACTS)
+    return client

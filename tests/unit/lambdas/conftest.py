@@ -30,7 +30,7 @@ from lambdas.domain.records import (
 from lambdas.domain.stopping import ServiceSwitch, SubmissionGate
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
-from nvfp4_ddim_contracts import JobRequest, JobState, Preset
+from nvfp4_ddim_contracts import JobRequest, JobState, Lane, Preset
 from nvfp4_ddim_contracts.jobs import is_legal
 from nvfp4_ddim_contracts.models import LiveModel
 
@@ -295,7 +295,7 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
         submitter=JobSubmitter(
             jobs, FakeCatalogue(), clock, ids, policy, SubmissionGate(stop_flag, clock)
         ),
-        dispatcher=JobDispatcher(jobs, objects, inference),
+        dispatcher=JobDispatcher(jobs, objects, {Lane.ASYNC: inference}),
         recorder=ResultRecorder(jobs, objects, clock, max_attempts, "ml.c7i.xlarge", meter),
         sweeper=JobSweeper(jobs, clock),
     )

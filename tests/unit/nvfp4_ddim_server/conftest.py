@@ -33,6 +33,8 @@ class FakePipeline:
     model_name: str = "fake-model"
     artifact_sha256: str = "a" * 64
     execution_path: str = "cpu/fp32/fake"
+    weight_bytes: int = 1_000
+    has_native_fp4: bool = False
     native_width: int = 16
     native_height: int = 24
     default_guidance_scale: float = 3.0
@@ -111,10 +113,19 @@ def make_client(pipeline: FakePipeline, sink: RecordingSink) -> Iterator[Callabl
     with ExitStack() as stack:
 
         def make(
-            *, load: Callable[[], Any] | None = None, wait: bool = True, **settings: Any
+            *,
+            load: Callable[[], Any] | None = None,
+            load_artifact: Any = None,
+            registry: Any = None,
+            wait: bool = True,
+            **settings: Any,
         ) -> TestClient:
             app = create_app(
-                ServerSettings(**settings), load_pipeline=load or (lambda: pipeline), sink=sink
+                ServerSettings(**settings),
+                load_pipeline=load or (lambda: pipeline),
+                load_artifact=load_artifact,
+                registry=registry,
+                sink=sink,
             )
             client = stack.enter_context(TestClient(app, raise_server_exceptions=False))
             if wait:

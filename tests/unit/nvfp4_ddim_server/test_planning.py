@@ -5,7 +5,7 @@ import pytest
 from nvfp4_ddim_contracts import GenerationRequest, Preset
 from nvfp4_ddim_contracts.generation import MAX_SEED
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
-from nvfp4_ddim_server.errors import InvalidFieldsError, UnknownModelError
+from nvfp4_ddim_server.errors import InvalidFieldsError
 from nvfp4_ddim_server.planning import Plan, make_plan
 from nvfp4_ddim_server.settings import ServerSettings
 
@@ -52,12 +52,6 @@ def test_missing_seed_is_drawn_at_random(plan: Any) -> None:
 
 def test_total_steps_count_all_pictures(plan: Any) -> None:
     assert plan(num_inference_steps=5, num_images=4).total_steps == 20
-
-
-def test_refuses_another_model(plan: Any) -> None:
-    assert plan(model="fake-model")
-    with pytest.raises(UnknownModelError, match="'fake-model', not 'other'"):
-        plan(model="other")
 
 
 def test_refuses_too_many_steps_and_pixels_naming_the_fields(plan: Any) -> None:

@@ -15,6 +15,9 @@ from nvfp4_ddim_server.problems import problem_for, problem_response
         (errors.MediaTypeError("x"), 415, ProblemType.UNSUPPORTED_MEDIA_TYPE),
         (errors.NotAcceptableError("x"), 406, ProblemType.NOT_ACCEPTABLE),
         (errors.UnknownModelError("x"), 404, ProblemType.NOT_FOUND),
+        (errors.UnusableModelError("x"), 422, ProblemType.MODEL_UNUSABLE),
+        (errors.ModelTooLargeError("x"), 422, ProblemType.MODEL_UNUSABLE),
+        (errors.PrecisionUnavailableError("x"), 422, ProblemType.PRECISION_UNAVAILABLE),
         (errors.RequestTimedOutError("x"), 504, ProblemType.TIMED_OUT),
         (errors.JobCancelledError("x"), 409, ProblemType.CANCELLED),
         (errors.ClientGoneError("x"), 409, ProblemType.CANCELLED),
@@ -39,7 +42,13 @@ def test_field_errors_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error_class", "status"), [(errors.QueueFullError, 429), (errors.NotReadyError, 503)]
+    ("error_class", "status"),
+    [
+        (errors.QueueFullError, 429),
+        (errors.NotReadyError, 503),
+        (errors.DiskFullError, 503),
+        (errors.RegistryError, 503),
+    ],
 )
 def test_unavailable_says_when_to_come_back(
     error_class: type[errors.UnavailableError], status: int

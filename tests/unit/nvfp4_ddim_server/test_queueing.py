@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from nvfp4_ddim_server.errors import ClientGoneError, NotReadyError, QueueFullError
-from nvfp4_ddim_server.queueing import Ticket, WorkQueue
+from nvfp4_ddim_server.queueing import Chore, Ticket, WorkQueue, closed_error
 
 MakeTicket = Callable[..., Ticket]
 PICTURE = Image.new("RGB", (8, 8))
@@ -166,3 +166,34 @@ def test_progress_counts_over_all_pictures(make_ticket: MakeTicket) -> None:
     for step in (1, 2, 3):
         ticket.advance(1, step)
     assert seen == [0, 1, 2, 3, 4, 5, 6]
+
+
+def test_chores_come_before_pictures_and_are_bounded(make_ticket: MakeTicket) -> None:
+    queue = WorkQueue(queue_size=0, max_batch=1)
+    chore = Chore(lambda: 7)
+    queue.put(make_ticket())
+    queue.put_chore(chore)
+    with pytest.raises(QueueFullError, match="wait for their models"):
+        queue.put_chore(Chore(lambda: None))
+    assert queue.take() is chore
+    chore.run()
+    assert chore.future.result(0) == 7
+
+
+@pytest.mark.parametrize("end", [WorkQueue.close, lambda queue: queue.abort(closed_error())])
+def test_chores_that_wait_are_turned_away_at_the_end(end: Callable[[WorkQueue], None]) -> None:
+    queue, chore = WorkQueue(queue_size=1, max_batch=1), Chore(lambda: None)
+    queue.put_chore(chore)
+    end(queue)
+    with pytest.raises(NotReadyError):
+        chore.future.result(0)
+    with pytest.raises(NotReadyError):
+        queue.put_chore(Chore(lambda: None))
+
+
+def test_a_chore_nobody_waits_for_is_not_done() -> None:
+    done: list[int] = []
+    chore = Chore(lambda: done.append(1))
+    chore.future.cancel()
+    chore.run()
+    assert not done

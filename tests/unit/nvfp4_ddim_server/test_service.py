@@ -6,10 +6,20 @@ import pytest
 
 from nvfp4_ddim_contracts import GenerationRequest
 from nvfp4_ddim_server.errors import ClientGoneError, NotReadyError
+from nvfp4_ddim_server.queueing import Painted
 from nvfp4_ddim_server.service import InferenceService
 from nvfp4_ddim_server.settings import ServerSettings
 
 REQUEST = GenerationRequest(prompt="a pear", num_inference_steps=1000)
+
+
+async def paint(
+    service: InferenceService,
+    job_id: str | None = None,
+    client_gone: Callable[[], Coroutine[Any, Any, None]] | None = None,
+) -> Painted:
+    async with service.planned(REQUEST) as planned:
+        return await service.paint(planned.plan, job_id, client_gone or never)
 
 
 @pytest.fixture
@@ -50,14 +60,14 @@ def test_a_caller_who_leaves_stops_the_work(run: Any) -> None:
             await asyncio.sleep(0.05)
 
         with pytest.raises(ClientGoneError):
-            await service.paint(service.plan(REQUEST), None, leave)
+            await paint(service, client_gone=leave)
 
     run(body)
 
 
 def test_what_outlives_the_grace_period_is_cut_off(run: Any) -> None:
     async def body(service: InferenceService) -> None:
-        running = asyncio.ensure_future(service.paint(service.plan(REQUEST), None, never))
+        running = asyncio.ensure_future(paint(service))
         await asyncio.sleep(0.05)
         service.drain()
         with pytest.raises(NotReadyError, match="shutting down"):
@@ -68,7 +78,7 @@ def test_what_outlives_the_grace_period_is_cut_off(run: Any) -> None:
 
 def test_what_finishes_within_the_grace_period_is_delivered(run: Any, pipeline: Any) -> None:
     async def body(service: InferenceService) -> None:
-        running = asyncio.ensure_future(service.paint(service.plan(REQUEST), None, never))
+        running = asyncio.ensure_future(paint(service))
         await asyncio.sleep(0.05)
         service.drain()
         pipeline.gate.set()
@@ -79,7 +89,7 @@ def test_what_finishes_within_the_grace_period_is_delivered(run: Any, pipeline: 
 
 def test_a_task_that_is_cancelled_stops_the_work(run: Any) -> None:
     async def body(service: InferenceService) -> None:
-        running = asyncio.ensure_future(service.paint(service.plan(REQUEST), None, never))
+        running = asyncio.ensure_future(paint(service))
         await asyncio.sleep(0.05)
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -92,7 +102,7 @@ def test_a_task_that_is_cancelled_stops_the_work(run: Any) -> None:
 def test_progress_is_written_before_the_service_is_gone(run: Any, pipeline: Any, sink: Any) -> None:
     async def body(service: InferenceService) -> None:
         pipeline.gate.set()
-        await service.paint(service.plan(REQUEST), "0" * 32, never)
+        await paint(service, "0" * 32)
 
     run(body)
     assert sink.reports[-1] == ("0" * 32, 1000, 1000)

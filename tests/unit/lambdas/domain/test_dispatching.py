@@ -3,8 +3,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from lambdas.domain.dispatching import JobDispatcher
 from lambdas.domain.records import Transition
-from nvfp4_ddim_contracts import JobRequest, JobState
+from nvfp4_ddim_contracts import JobRequest, JobState, Lane
 
 OWNER = "a" * 16
 
@@ -41,3 +42,16 @@ def test_a_late_progress_report_does_not_hide_the_next_attempt(
     world.jobs.apply(Transition(job_id=job.id, target=JobState.RUNNING, at=now, step=4))
     assert world.dispatcher.dispatch(job.id)
     assert world.inference.calls[-1][1].endswith("/2.json")
+
+
+def test_each_lane_has_a_queue_of_its_own(world: SimpleNamespace, heart: JobRequest) -> None:
+    other = type(world.inference)()
+    lanes = {Lane.ASYNC: world.inference, Lane.LAMBDA: other}
+    dispatcher = JobDispatcher(world.jobs, world.objects, lanes)
+    for lane in (Lane.ASYNC, Lane.LAMBDA, Lane.SERVERLESS):
+        job = world.submitter.submit(OWNER, heart, None).job
+        world.jobs.items[job.id] = job.model_copy(update={"lane": lane})
+        assert dispatcher.dispatch(job.id)
+    assert len(other.calls) == 1
+    # One that the stage no longer has falls back to the one that it always has.
+    assert len(world.inference.calls) == 2
