@@ -52,7 +52,8 @@ class JsonLines(ResourceOutputTransformer):  # type: ignore[misc]
 
     def _eval_body(self, env: Any) -> None:
         configuration, text = env.stack.pop(), env.stack.pop()
-        lines = [line for line in text.splitlines() if line.strip()]
+        # str.splitlines would also split at characters that JSON allows inside a text.
+        lines = [line for line in text.split("\n") if line.strip()]
         items = [json.loads(line) for line in lines]
         env.stack.append(items[: configuration["MaxItemsValue"]])
 
