@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-__all__ = ["dynamodb", "s3", "s3_forms", "sagemaker_runtime", "secrets_manager", "sqs"]
+__all__ = [
+    "dynamodb",
+    "s3",
+    "s3_forms",
+    "sagemaker_runtime",
+    "secrets_manager",
+    "sqs",
+    "step_functions",
+]
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
@@ -69,3 +77,9 @@ def secrets_manager() -> Any:
 def sqs() -> Any:
     """The SQS client."""
     return boto3.client("sqs", config=_CONFIG)
+
+
+@cache
+def step_functions() -> Any:
+    """The Step Functions client."""
+    return boto3.client("stepfunctions", config=_CONFIG)

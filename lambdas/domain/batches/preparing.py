@@ -68,6 +68,7 @@ class BatchPreparer:
             started_at=started_at,
             items_key=items_key,
             errors_key=errors_key,
+            results_prefix=run_key(name, run, "tasks"),
             rows=len(items),
             invalid=len(errors),
         )

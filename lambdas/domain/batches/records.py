@@ -3,11 +3,19 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from nvfp4_ddim_contracts.batches import BatchEntry, BatchItem
 
-__all__ = ["BatchMessage", "BatchRun", "BatchTask", "TaskInput", "TaskOutput", "TaskRow"]
+__all__ = [
+    "BatchMessage",
+    "BatchRun",
+    "BatchTask",
+    "FinishedRun",
+    "TaskInput",
+    "TaskOutput",
+    "TaskRow",
+]
 
 
 class _Record(BaseModel):
@@ -22,8 +30,28 @@ class BatchRun(_Record):
     started_at: datetime
     items_key: str
     errors_key: str
+    results_prefix: str
     rows: int
     invalid: int
+
+
+class _WriterDetails(_Record):
+    key: str = Field(alias="Key")
+
+
+class _MapOutput(_Record):
+    details: _WriterDetails = Field(alias="ResultWriterDetails")
+
+
+class FinishedRun(BatchRun):
+    """A run with what its Distributed Map left; nothing where the manifest had no rows."""
+
+    map: _MapOutput | None = None
+
+    @property
+    def map_manifest_key(self) -> str | None:
+        """Key of the manifest of the map's results."""
+        return self.map.details.key if self.map else None
 
 
 class TaskInput(_Record):
@@ -64,7 +92,7 @@ class TaskOutput(_Record):
 
 
 class BatchMessage(_Record):
-    """In the queue behind the table's stream: a job has ended, or a task has nothing to wait for."""
+    """In the queue of batches: a job has ended, or a task has nothing to wait for."""
 
     job_id: str | None = None
     task_id: str | None = None
