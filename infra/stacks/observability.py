@@ -4,6 +4,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns_subscriptions as subscriptions
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.alarms import ServiceAlarms
@@ -15,6 +16,7 @@ from infra.stages import StageConfig
 from nvfp4_ddim_contracts.operations import metrics_namespace
 
 from .api import ApiStack
+from .batch import BatchStack
 from .inference import InferenceStack
 from .storage import StorageStack
 
@@ -35,6 +37,7 @@ class ObservabilityStack(cdk.Stack):
         config: StageConfig,
         storage: StorageStack,
         inference: InferenceStack,
+        batch: BatchStack,
         api: ApiStack,
         env: cdk.Environment | None = None,
     ) -> None:
@@ -63,8 +66,16 @@ class ObservabilityStack(cdk.Stack):
             metric_value="1",
             default_value=0,
         )
-        sources = {**api.dead_letters, "stop": inference.spending_stop.dead_letters}
-        dead_letters = {name: source.queue for name, source in sources.items()}
+        sources = {
+            **api.dead_letters,
+            **batch.dead_letters,
+            "stop": inference.spending_stop.dead_letters,
+        }
+        dead_letters: dict[str, sqs.IQueue] = {
+            name: source.queue for name, source in sources.items()
+        }
+        # Dropping the manifest again is the way back from this one.
+        dead_letters["batch_starts"] = batch.missed_starts
         ServiceAlarms(
             self,
             "Service",
@@ -72,6 +83,7 @@ class ObservabilityStack(cdk.Stack):
             metrics=metrics,
             dead_letters=dead_letters,
             dispatch=api.dispatch,
+            batches=batch.machine,
         )
         dashboard = ServiceDashboard(self, "Dashboard", metrics=metrics, dead_letters=dead_letters)
         MonthlyBudget(
