@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.events.models import EventsBackend, Rule
-from moto.events.utils import EventTemplateParser
 
 from local.clients import local_client
 from local.errors import UnsupportedResourceError
 
+from .input_transformer import transform
 from .schedules import interval_seconds
 
 __all__ = ["RuleTargets"]
@@ -84,10 +84,10 @@ class RuleTargets:
         thread.start()
 
     def _deliver(self, target: dict[str, Any], event: dict[str, Any]) -> None:
-        arn, payload = target["Arn"], _payload(target, event)
+        arn = target["Arn"]
         for attempt in range(_ATTEMPTS):
             try:
-                self._send(arn, payload)
+                self._send(arn, _payload(target, event))
                 return
             except Exception as error:
                 _LOGGER.warning("%s took no event: %s", arn, error)
@@ -141,11 +141,6 @@ def _as_sent(event: dict[str, Any]) -> dict[str, Any]:
 def _payload(target: dict[str, Any], event: dict[str, Any]) -> Any:
     if "Input" in target:
         return json.loads(target["Input"])
-    if "InputTransformer" not in target:
-        return event
-    transformer = target["InputTransformer"]
-    return EventTemplateParser.parse(
-        input_template=transformer["InputTemplate"],
-        input_paths_map=transformer.get("InputPathsMap", {}),
-        event={**event, "ingestion-time": event["time"]},
-    )
+    if "InputTransformer" in target:
+        return transform(target["InputTransformer"], event)
+    return event

@@ -111,7 +111,7 @@ def stack(cloud: Cloud, function_resource: Callable[..., dict[str, Any]]) -> dic
                 "Arn": {"Fn::GetAtt": ["Keep", "Arn"]},
                 "InputTransformer": {
                     "InputPathsMap": {"key": "$.detail.object.key"},
-                    "InputTemplate": '{"key": "<key>"}',
+                    "InputTemplate": '{"key": <key>, "text": "of <key>"}',
                 },
             },
             "tell/*",
@@ -220,7 +220,7 @@ def test_a_rule_transforms_its_input(cloud: Cloud, stack: dict[str, str], eventu
 
     eventually(kept)
     body = json.load(s3.get_object(Bucket=BUCKET, Key="kept.json")["Body"])
-    assert body == {"key": "tell/me"}
+    assert body == {"key": "tell/me", "text": "of tell/me"}
 
 
 def test_an_event_nobody_takes_becomes_a_dead_letter(
