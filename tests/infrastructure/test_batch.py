@@ -117,8 +117,8 @@ def test_the_stream_announces_ended_jobs_of_batches_in_its_second_function(
 
 
 def test_trouble_with_batches_raises_alarms(assembly: Assembly) -> None:
-    alarms = assembly.api.of_type("AWS::CloudWatch::Alarm").values()
-    metrics = [alarm["Properties"]["MetricName"] for alarm in alarms]
+    alarms = assembly.observability.of_type("AWS::CloudWatch::Alarm").values()
+    metrics = [alarm["Properties"].get("MetricName") for alarm in alarms]
     assert {"ExecutionsFailed", "ExecutionsTimedOut"} <= set(metrics)
     queues = json.dumps([alarm["Properties"].get("Dimensions") for alarm in alarms])
     assert "BatchMissed" in queues
