@@ -137,7 +137,7 @@ class BatchMachine(Construct):
             lambda_function=self._functions.prepare,
             payload=sfn.TaskInput.from_object(
                 {
-                    "key": sfn.JsonPath.string_at("$.key"),
+                    "key": sfn.JsonPath.string_at("$.detail.object.key"),
                     "run": sfn.JsonPath.string_at("$$.Execution.Name"),
                 }
             ),
@@ -215,7 +215,6 @@ class BatchMachine(Construct):
 
     def _start_on_drop(self) -> None:
         keys = [{"wildcard": f"{BATCHES_PREFIX}*/{name}"} for name in MANIFEST_NAMES]
-        key = events.EventField.from_path("$.detail.object.key")
         events.Rule(
             self,
             "Dropped",
@@ -226,11 +225,8 @@ class BatchMachine(Construct):
                 detail={"bucket": {"name": [self._bucket.bucket_name]}, "object": {"key": keys}},
             ),
             targets=[
-                targets.SfnStateMachine(
-                    self.machine,
-                    input=events.RuleTargetInput.from_object({"key": key}),
-                    dead_letter_queue=self.missed,
-                )
+                # The event as it is: a dead letter can then start the machine as well.
+                targets.SfnStateMachine(self.machine, dead_letter_queue=self.missed)
             ],
         )
 

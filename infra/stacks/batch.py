@@ -21,8 +21,7 @@ class BatchStack(cdk.Stack):
     Attributes:
         machine: The state machine.
         ended_jobs: Queue that is told of ended jobs of batches.
-        missed_starts: Manifests whose execution could not be started.
-        dead_letters: Every dead-letter queue that can be moved back, by what it holds.
+        dead_letters: Every dead-letter queue, by what it holds.
     """
 
     def __init__(
@@ -71,8 +70,10 @@ class BatchStack(cdk.Stack):
         )
         self.machine = batch.machine
         self.ended_jobs = functions.ended_jobs
-        self.missed_starts = batch.missed
-        self.dead_letters = {"batch_jobs": DeadLetterSource.of_queue(functions.ended_jobs)}
+        self.dead_letters = {
+            "batch_starts": DeadLetterSource.of_executions(batch.missed, batch.machine),
+            "batch_jobs": DeadLetterSource.of_queue(functions.ended_jobs),
+        }
         publish_dead_letters(self, self.dead_letters)
         for name, value, description in (
             ("BatchBucketName", storage.batches.bucket_name, "Drop batches/NAME/manifest.jsonl"),

@@ -4,7 +4,6 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sns_subscriptions as subscriptions
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.alarms import ServiceAlarms
@@ -71,11 +70,7 @@ class ObservabilityStack(cdk.Stack):
             **batch.dead_letters,
             "stop": inference.spending_stop.dead_letters,
         }
-        dead_letters: dict[str, sqs.IQueue] = {
-            name: source.queue for name, source in sources.items()
-        }
-        # Dropping the manifest again is the way back from this one.
-        dead_letters["batch_starts"] = batch.missed_starts
+        dead_letters = {name: source.queue for name, source in sources.items()}
         ServiceAlarms(
             self,
             "Service",
