@@ -8,6 +8,7 @@ from .lambda_bundle import LambdaBundle
 from .model_release import read_release
 from .nag import check_best_practices
 from .stacks.api import ApiStack
+from .stacks.batch import BatchStack
 from .stacks.inference import InferenceStack
 from .stacks.observability import ObservabilityStack
 from .stacks.storage import StorageStack
@@ -22,6 +23,7 @@ class Service:
 
     storage: StorageStack
     inference: InferenceStack
+    batch: BatchStack
     api: ApiStack
     observability: ObservabilityStack
 
@@ -64,12 +66,16 @@ def add_service(
         image_uri=image_uri,
         env=env,
     )
+    batch = BatchStack(
+        app, f"{prefix}-batch", config=config, storage=storage, bundle=bundle, env=env
+    )
     api = ApiStack(
         app,
         f"{prefix}-api",
         config=config,
         storage=storage,
         inference=inference,
+        batch=batch,
         bundle=bundle,
         env=env,
     )
@@ -79,14 +85,22 @@ def add_service(
         config=config,
         storage=storage,
         inference=inference,
+        batch=batch,
         api=api,
         env=env,
     )
     if storage.network:
         storage.network.enclose_functions(api)
+        storage.network.enclose_functions(batch)
         storage.network.enclose_models(inference.endpoint.models.values(), inference.endpoint.role)
     cdk.Tags.of(app).add(*SERVICE_TAG)
     cdk.Tags.of(app).add("stage", config.name)
     if config.local_urls is None:
         check_best_practices(app)
-    return Service(storage=storage, inference=inference, api=api, observability=observability)
+    return Service(
+        storage=storage,
+        inference=inference,
+        batch=batch,
+        api=api,
+        observability=observability,
+    )

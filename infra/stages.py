@@ -17,6 +17,7 @@ __all__ = [
     "DEFAULT_LOCAL_PORT_BASE",
     "SERVICE_TAG",
     "ApiLimits",
+    "BatchLimits",
     "CustomDomain",
     "Firewall",
     "ImageTarget",
@@ -121,6 +122,24 @@ class Firewall:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BatchLimits:
+    """How a batch is worked on.
+
+    Attributes:
+        max_concurrent_tasks: Tasks under way at a time, of one batch.
+        rows_per_task: Rows of one task. With the above it bounds how many of a batch's jobs wait at
+            the endpoint; they must be made within a job's deadline.
+        tolerated_failure_percentage: Rows in a hundred that may fail before the batch has failed.
+        days: How long manifests and pictures stay.
+    """
+
+    max_concurrent_tasks: int
+    rows_per_task: int = 10
+    tolerated_failure_percentage: float = 5
+    days: int = 30
+
+
+@dataclass(frozen=True, kw_only=True)
 class JobTimes:
     """How long things live, and how often an attempt is repeated."""
 
@@ -185,6 +204,7 @@ class StageConfig:
             endpoints have a price per hour.
         times: Deadlines and lifetimes.
         spending: What it may cost.
+        batches: How batches are worked on.
         keep_data: Whether buckets, table and keys outlive their stack. Where not, deletion empties
             them first.
         encrypt_table_with_own_key: Whether the job table uses the stage's key, not AWS's own.
@@ -210,6 +230,7 @@ class StageConfig:
     private_network: bool = False
     times: JobTimes = field(default_factory=JobTimes)
     spending: SpendingLimit
+    batches: BatchLimits = field(default_factory=lambda: BatchLimits(max_concurrent_tasks=4))
     keep_data: bool = False
     encrypt_table_with_own_key: bool = False
     log_retention_days: int = 14
@@ -230,7 +251,7 @@ class StageConfig:
         """
         if self.private_network and self.lanes != Lanes():
             raise LaneOptionError(
-                "The private network encloses the asynchronous endpoint only: leave out other lanes."
+                "The private network has room for the asynchronous lane only: leave the others out."
             )
 
 
@@ -274,6 +295,7 @@ _PROD = StageConfig(
     times=JobTimes(results_days=30, lifetime_seconds=30 * 86_400),
     # Two of the four machines, day and night.
     spending=SpendingLimit(monthly_usd=1_700),
+    batches=BatchLimits(max_concurrent_tasks=20, days=90),
     keep_data=True,
     encrypt_table_with_own_key=True,
     log_retention_days=90,

@@ -33,15 +33,19 @@ __all__ = [
     "CreateUploadSettings",
     "DeliverWebhookSettings",
     "DispatchJobSettings",
+    "FinishBatchSettings",
     "GetJobSettings",
     "GetWebhookSecretSettings",
     "HttpSettings",
     "ListJobsSettings",
     "ListModelsSettings",
+    "PrepareBatchSettings",
     "RecordResultSettings",
     "Settings",
+    "SettleBatchSettings",
     "StopSpendingSettings",
     "StreamJobEventsSettings",
+    "SubmitBatchSettings",
     "SweepJobsSettings",
 ]
 
@@ -191,13 +195,19 @@ class GetWebhookSecretSettings(HttpSettings, _WebhookSecret):
     """`GET /v1/webhooks/secret`."""
 
 
-class AnnounceJobSettings(Settings):
-    """DynamoDB stream to the queue of webhook calls."""
-
+class _WebhookQueue(Settings):
     webhook_queue_url: NonEmpty
 
 
-class DeliverWebhookSettings(_Table, _Cdn, _WebhookSecret, AnnounceJobSettings):
+class _BatchQueue(Settings):
+    batch_queue_url: NonEmpty
+
+
+class AnnounceJobSettings(_WebhookQueue, _BatchQueue):
+    """DynamoDB stream to the queues of those who wait for ended jobs."""
+
+
+class DeliverWebhookSettings(_Table, _Cdn, _WebhookSecret, _WebhookQueue):
     """The queue of webhook calls."""
 
     private_webhooks: bool = Field(
@@ -223,3 +233,30 @@ class StopSpendingSettings(_Table):
     """The topic that says that the budget is used up."""
 
     scalable_targets: Json[tuple[ScalableTarget, ...]]
+
+
+class PrepareBatchSettings(Settings):
+    """First step of a batch."""
+
+    batch_bucket: NonEmpty
+
+
+class SubmitBatchSettings(_Table, _Submission, _BatchQueue):
+    """Middle step of a batch."""
+
+    batch_bucket: NonEmpty
+
+
+class SettleBatchSettings(_Table):
+    """The queue of ended jobs of batches."""
+
+    batch_bucket: NonEmpty
+    results_bucket: NonEmpty
+
+
+class FinishBatchSettings(Settings):
+    """Last step of a batch."""
+
+    batch_bucket: NonEmpty
+    instance_type: NonEmpty = Field(description="What runs the jobs, such as ml.g6.xlarge.")
+    tolerated_failure_percentage: float = Field(ge=0, le=100)

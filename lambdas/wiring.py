@@ -6,11 +6,13 @@ from datetime import timedelta
 
 from lambdas.adapters import clients
 from lambdas.adapters.cloudfront_signer import CloudFrontUrls
+from lambdas.adapters.dynamodb_batch_tasks import DynamoDBBatchTasks
 from lambdas.adapters.dynamodb_jobs import DynamoDBJobs
 from lambdas.adapters.dynamodb_stop import DynamoDBStopFlag
 from lambdas.adapters.job_metrics import JobMetrics
 from lambdas.adapters.lambda_tasks import LambdaTasks
 from lambdas.adapters.s3_archive import S3ZipArchive
+from lambdas.adapters.s3_batches import S3Batches
 from lambdas.adapters.s3_catalogue import S3Catalogue
 from lambdas.adapters.s3_files import S3Files
 from lambdas.adapters.s3_objects import S3Objects
@@ -21,8 +23,13 @@ from lambdas.adapters.scaling import ScalingCapacity
 from lambdas.adapters.secrets import SecretsManagerStore
 from lambdas.adapters.sns import SnsTopics
 from lambdas.adapters.sqs import SqsQueue
+from lambdas.adapters.step_functions import StepFunctionsTokens
 from lambdas.adapters.system import RandomIds, SystemClock
 from lambdas.adapters.webhook_calls import WebhookCalls
+from lambdas.domain.batches.finishing import BatchFinisher
+from lambdas.domain.batches.preparing import BatchPreparer
+from lambdas.domain.batches.settling import BatchAnnouncer, BatchSettler
+from lambdas.domain.batches.submitting import BatchSubmitter
 from lambdas.domain.callers import CallerService
 from lambdas.domain.calling import EndpointCaller
 from lambdas.domain.catalogue import ModelService
@@ -50,12 +57,16 @@ from lambdas.settings import (
     CreateUploadSettings,
     DeliverWebhookSettings,
     DispatchJobSettings,
+    FinishBatchSettings,
     GetJobSettings,
     GetWebhookSecretSettings,
     ListJobsSettings,
     ListModelsSettings,
+    PrepareBatchSettings,
     RecordResultSettings,
+    SettleBatchSettings,
     StopSpendingSettings,
+    SubmitBatchSettings,
     SweepJobsSettings,
 )
 from nvfp4_ddim_contracts import Lane
@@ -65,6 +76,11 @@ __all__ = [
     "JobReading",
     "announcer",
     "archive",
+    "batch_announcer",
+    "batch_finisher",
+    "batch_preparer",
+    "batch_settler",
+    "batch_submitter",
     "caller_service",
     "deliverer",
     "dispatcher",
@@ -226,6 +242,51 @@ def announcer(settings: AnnounceJobSettings) -> WebhookAnnouncer:
     return WebhookAnnouncer(SqsQueue(clients.sqs(), settings.webhook_queue_url))
 
 
+def batch_announcer(settings: AnnounceJobSettings) -> BatchAnnouncer:
+    """The other service of `announce_job`."""
+    return BatchAnnouncer(SqsQueue(clients.sqs(), settings.batch_queue_url))
+
+
+def batch_preparer(settings: PrepareBatchSettings) -> BatchPreparer:
+    """Service of `prepare_batch`."""
+    return BatchPreparer(S3Batches(clients.s3(), settings.batch_bucket), _CLOCK)
+
+
+def batch_submitter(settings: SubmitBatchSettings) -> BatchSubmitter:
+    """Service of `submit_batch`."""
+    store = _store(settings.table_name)
+    return BatchSubmitter(
+        submitter=_submitter(settings, store),
+        jobs=store,
+        tasks=DynamoDBBatchTasks(clients.dynamodb(), settings.table_name),
+        files=S3Batches(clients.s3(), settings.batch_bucket),
+        queue=SqsQueue(clients.sqs(), settings.batch_queue_url),
+        clock=_CLOCK,
+        lifetime=timedelta(seconds=settings.job_lifetime_seconds),
+    )
+
+
+def batch_settler(settings: SettleBatchSettings) -> BatchSettler:
+    """Service of `settle_batch`."""
+    return BatchSettler(
+        jobs=_store(settings.table_name),
+        tasks=DynamoDBBatchTasks(clients.dynamodb(), settings.table_name),
+        results=S3Objects(clients.s3(), settings.results_bucket),
+        files=S3Batches(clients.s3(), settings.batch_bucket),
+        tokens=StepFunctionsTokens(clients.step_functions()),
+    )
+
+
+def batch_finisher(settings: FinishBatchSettings) -> BatchFinisher:
+    """Service of `finish_batch`."""
+    return BatchFinisher(
+        files=S3Batches(clients.s3(), settings.batch_bucket),
+        clock=_CLOCK,
+        instance_type=settings.instance_type,
+        tolerated_percentage=settings.tolerated_failure_percentage,
+    )
+
+
 def deliverer(settings: DeliverWebhookSettings) -> WebhookDeliverer:
     """Service of `deliver_webhook`."""
     return WebhookDeliverer(
@@ -300,7 +361,9 @@ def _signer(
     )
 
 
-def _submitter(settings: CreateJobSettings, store: DynamoDBJobs) -> JobSubmitter:
+def _submitter(
+    settings: CreateJobSettings | SubmitBatchSettings, store: DynamoDBJobs
+) -> JobSubmitter:
     return JobSubmitter(
         jobs=store,
         catalogue=S3Catalogue(clients.s3(), settings.artifact_bucket, _CLOCK),

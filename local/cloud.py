@@ -10,7 +10,7 @@ from logging.handlers import RotatingFileHandler
 from .api_front import ApiFront
 from .cdn_front import DistributionRegistry, create_cdn_app
 from .cloudformation import (
-    install_bucket_deletion,
+    install_buckets,
     install_change_sets,
     install_engine,
     register_adapters,
@@ -25,6 +25,7 @@ from .cloudformation.functions import EventInvokeConfig
 from .cloudformation.sagemaker import EndpointAdapter
 from .cloudformation.scaling import scaling_adapters
 from .cloudformation.simple import simple_adapters
+from .cloudformation.state_machines import StateMachineAdapter
 from .cloudformation.wafv2 import waf_adapters
 from .environment import require_isolated
 from .events import EventDispatcher
@@ -34,6 +35,7 @@ from .moto_server import create_moto_server
 from .sagemaker import SageMakerService
 from .settings import LocalSettings
 from .sign_in_front import create_sign_in_app
+from .stepfunctions import install_state_machines
 from .supervisor import LoopbackServer
 
 __all__ = ["LocalCloud", "run_cloud"]
@@ -58,11 +60,12 @@ class LocalCloud:
         self.sagemaker.install()
         self._events = EventDispatcher(functions, settings.aws_url, faults)
         self._events.install()
+        install_state_machines(settings.aws_url)
         registry = DistributionRegistry()
         self._inbox = ResponseInbox()
         front = ApiFront(functions, settings.aws_url)
         install_engine(on_change=front.invalidate)
-        install_bucket_deletion()
+        install_buckets()
         install_change_sets()
         register_adapters(
             [
@@ -76,6 +79,7 @@ class LocalCloud:
                 BudgetAdapter(settings.aws_url),
                 EventInvokeConfig(settings.aws_url),
                 EndpointAdapter(settings.aws_url, self.sagemaker),
+                StateMachineAdapter(settings.aws_url),
                 CustomResource(functions.invoke, self._inbox),
             ]
         )
@@ -135,3 +139,5 @@ def _log_to(settings: LocalSettings) -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for noisy in ("botocore", "boto3", "httpx", "werkzeug", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    # Its errors repeat the whole program; an execution's history says what failed.
+    logging.getLogger("moto.stepfunctions.parser").setLevel(logging.CRITICAL)

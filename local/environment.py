@@ -112,6 +112,7 @@ def _isolation(settings: LocalSettings, home: Path) -> dict[str, str]:
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "*",
         "no_proxy": "*",
+        "NVFP4_LOCAL_INFERENCE_MODULE": settings.inference_module,
         "NVFP4_LOCAL_PORT_BASE": str(settings.port_base),
         "NVFP4_LOCAL_STATE_DIRECTORY": str(settings.state_directory),
         "PYTHONUNBUFFERED": "1",

@@ -23,10 +23,12 @@ class LocalSettings(BaseModel):
     project_directory: Path
     state_directory: Path
     port_base: int = Field(4610, ge=1024, le=65_000)
+    # The program behind SageMaker endpoints; a benchmark of all the rest puts another there.
+    inference_module: str = Field("nvfp4_ddim_server", pattern=r"^[a-z][a-z0-9_.]*$")
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read `NVFP4_LOCAL_PORT_BASE` and `NVFP4_LOCAL_STATE_DIRECTORY`.
+        """Read `NVFP4_LOCAL_PORT_BASE`, `_STATE_DIRECTORY` and `_INFERENCE_MODULE`.
 
         Raises:
             pydantic.ValidationError: The port base is not a usable port number.
@@ -37,6 +39,7 @@ class LocalSettings(BaseModel):
             project_directory=project,
             state_directory=Path(state).resolve(),
             port_base=int(environment.get("NVFP4_LOCAL_PORT_BASE", "4610")),
+            inference_module=environment.get("NVFP4_LOCAL_INFERENCE_MODULE", "nvfp4_ddim_server"),
         )
 
     @property

@@ -54,6 +54,7 @@ class Redriver:
             DeadLetterKind.TOPIC: self._send,
             DeadLetterKind.STREAM: self._replay,
             DeadLetterKind.EVENT: self._invoke_with,
+            DeadLetterKind.EXECUTION: self._start_with,
         }[queue.kind]
         return self._drain(queue, accept)
 
@@ -76,6 +77,9 @@ class Redriver:
                 f"({task['Status']}): {task.get('FailureReason', 'no reason given')}."
             )
         return Report(moved, 0)
+
+    def _start_with(self, queue: DeadLetters, body: str) -> None:
+        self.clients("stepfunctions").start_execution(stateMachineArn=queue.target, input=body)
 
     def _drain(self, queue: DeadLetters, accept: Callable[[DeadLetters, str], None]) -> Report:
         sqs = self.clients("sqs")

@@ -32,6 +32,8 @@ class DeadLetterKind(StrEnum):
     """Records that say which changes of the job table the function `target` failed on."""
     EVENT = "event"
     """Events that the function `target` failed on, or never got: it is invoked with them."""
+    EXECUTION = "execution"
+    """Events that did not start the state machine `target`: it is started with them."""
 
 
 class DeadLetters(Contract):

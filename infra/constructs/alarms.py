@@ -12,6 +12,7 @@ from aws_cdk import aws_cloudwatch_actions as actions
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.runbook import alarm_description
@@ -20,6 +21,7 @@ from .metrics import ONE_MINUTE, ServiceMetrics
 
 __all__ = ["ServiceAlarms"]
 
+_FIVE_MINUTES = cdk.Duration.minutes(5)
 _DISPATCH_BEHIND = cdk.Duration.minutes(5)
 _OLDEST_REQUEST = cdk.Duration.minutes(20)
 # A cold start of an instance and its container takes up to ten minutes.
@@ -40,6 +42,7 @@ class ServiceAlarms(Construct):
         metrics: ServiceMetrics,
         dead_letters: Mapping[str, sqs.IQueue],
         dispatch: lambda_.IFunction,
+        batches: sfn.IStateMachine,
     ) -> None:
         """Define the alarms.
 
@@ -50,6 +53,7 @@ class ServiceAlarms(Construct):
             metrics: The stage's metrics.
             dead_letters: Every dead-letter queue, by what it holds.
             dispatch: Feeds the endpoint from the job table.
+            batches: Runs batches.
         """
         super().__init__(scope, construct_id)
         self._topic, self._metrics = topic, metrics
@@ -57,6 +61,7 @@ class ServiceAlarms(Construct):
         unhealthy = [
             *self._stuck(dispatch),
             *self._failing(),
+            *self._batches(batches),
             *(self._dead_letters(name, queue) for name, queue in dead_letters.items()),
         ]
         self._sum_up([*unhealthy, stopped])
@@ -115,6 +120,21 @@ class ServiceAlarms(Construct):
                 _SERVER_ERRORS,
                 "The API answered several times with an error of its own (5xx, 503 left out).",
             ),
+        ]
+
+    def _batches(self, machine: sfn.IStateMachine) -> list[cloudwatch.Alarm]:
+        return [
+            self._alarm(
+                name,
+                metric,
+                1,
+                "A batch ended without all that it was to make.",
+                entry="BatchesFailed",
+            )
+            for name, metric in (
+                ("BatchesFailed", machine.metric_failed(period=_FIVE_MINUTES)),
+                ("BatchesTimedOut", machine.metric_timed_out(period=_FIVE_MINUTES)),
+            )
         ]
 
     def _dead_letters(self, name: str, queue: sqs.IQueue) -> cloudwatch.Alarm:

@@ -8,6 +8,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.stages import StageConfig
+from nvfp4_ddim_contracts.batches import BATCHES_PREFIX
 from nvfp4_ddim_contracts.keys import (
     ASYNC_FAILURE_PREFIX,
     ASYNC_INPUT_PREFIX,
@@ -18,7 +19,7 @@ from nvfp4_ddim_contracts.keys import (
 
 from .removal import removal_policy
 
-__all__ = ["ArtifactBucket", "ConsoleBucket", "LogBucket", "ResultsBucket"]
+__all__ = ["ArtifactBucket", "BatchBucket", "ConsoleBucket", "LogBucket", "ResultsBucket"]
 
 _ASYNC_DAYS = 2
 _UPLOAD_DAYS = 1
@@ -144,6 +145,45 @@ class ResultsBucket(_PrivateBucket):
                 _abort_uploads(),
             ],
         )
+
+
+class BatchBucket(_PrivateBucket):
+    """Manifests, and the pictures made of them; EventBridge hears of every new object."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StageConfig,
+        key: kms.IKey,
+        logs: s3.IBucket,
+    ) -> None:
+        """Define the bucket."""
+        super().__init__(
+            scope,
+            construct_id,
+            config=config,
+            key=key,
+            server_access_logs_bucket=logs,
+            server_access_logs_prefix="s3/batches/",
+            lifecycle_rules=[
+                s3.LifecycleRule(
+                    id="batches",
+                    prefix=BATCHES_PREFIX,
+                    expiration=cdk.Duration.days(config.batches.days),
+                ),
+                _abort_uploads(),
+            ],
+        )
+        # CDK's own switch sets this by a function with wildcard rights; CloudFormation can itself.
+        resource = self.node.default_child
+        if isinstance(resource, s3.CfnBucket):
+            resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+                event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(
+                    event_bridge_enabled=True
+                )
+            )
 
 
 class ConsoleBucket(_PrivateBucket):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import aws_cdk as cdk
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
 
 from nvfp4_ddim_contracts.operations import DEAD_LETTERS_OUTPUT, DeadLetterKind
 
@@ -16,7 +17,7 @@ __all__ = ["DeadLetterSource", "publish_dead_letters"]
 
 @dataclass(frozen=True)
 class DeadLetterSource:
-    """A dead-letter queue and the way back from it, by one of the four constructors."""
+    """A dead-letter queue and the way back from it, by one of the five constructors."""
 
     queue: DeadLetterQueue
     kind: DeadLetterKind
@@ -41,6 +42,13 @@ class DeadLetterSource:
     def of_events(cls, queue: DeadLetterQueue, handler: lambda_.IFunction) -> "DeadLetterSource":
         """Events that a function failed on or never got."""
         return cls(queue, DeadLetterKind.EVENT, handler.function_name)
+
+    @classmethod
+    def of_executions(
+        cls, queue: DeadLetterQueue, machine: sfn.IStateMachine
+    ) -> "DeadLetterSource":
+        """Events that did not start a state machine."""
+        return cls(queue, DeadLetterKind.EXECUTION, machine.state_machine_arn)
 
 
 def publish_dead_letters(stack: cdk.Stack, sources: Mapping[str, DeadLetterSource]) -> None:

@@ -30,6 +30,7 @@ _INTERFACES = {
     # execute-api is not among them: it leads to private APIs only, and with it in the network its
     # name would hide this one.
     "SageMakerRuntime": ec2.InterfaceVpcEndpointAwsService.SAGEMAKER_RUNTIME,
+    "StateMachines": ec2.InterfaceVpcEndpointAwsService.STEP_FUNCTIONS,
     "Queues": ec2.InterfaceVpcEndpointAwsService.SQS,
     "Topics": ec2.InterfaceVpcEndpointAwsService.SNS,
     "Secrets": ec2.InterfaceVpcEndpointAwsService.SECRETS_MANAGER,

@@ -6,6 +6,7 @@ import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.lambda_bundle import LambdaBundle
@@ -14,6 +15,7 @@ from infra.stages import StageConfig
 from lambdas.domain.webhooks import MAX_DELIVERY_ATTEMPTS
 from lambdas.settings import AnnounceJobSettings, DeliverWebhookSettings
 from nvfp4_ddim_contracts import JobState
+from nvfp4_ddim_contracts.batches import batch_owner
 
 from .dead_letters import DeadLetterSource
 from .grants import allow, allow_key_use
@@ -83,6 +85,7 @@ class Webhooks(Construct):
         values: Mapping[str, str],
         table: JobTable,
         calls: WebhookQueue,
+        batch_queue: sqs.IQueue,
         signing_key: SigningKey,
         key: kms.IKey,
     ) -> None:
@@ -96,17 +99,21 @@ class Webhooks(Construct):
             values: What their settings may ask for.
             table: The job table.
             calls: The queue between them.
+            batch_queue: Where ended jobs of batches are announced; a stream feeds two functions
+                well, and this is the second.
             signing_key: Signs links to pictures.
             key: Encrypts the queues.
         """
         super().__init__(scope, construct_id)
         self._config, self._bundle, self._values, self._key = config, bundle, values, key
         self.dead_letters = {
-            "announce": self._announce(table, calls),
+            "announce": self._announce(table, calls, batch_queue),
             "webhooks": self._deliver(table, calls, signing_key),
         }
 
-    def _announce(self, table: JobTable, calls: WebhookQueue) -> DeadLetterSource:
+    def _announce(
+        self, table: JobTable, calls: WebhookQueue, batch_queue: sqs.IQueue
+    ) -> DeadLetterSource:
         function = PythonFunction(
             self,
             "Announce",
@@ -116,12 +123,16 @@ class Webhooks(Construct):
             timeout=cdk.Duration.seconds(30),
             environment=environment_for(AnnounceJobSettings, self._values),
         )
-        allow(function, ["sqs:SendMessage"], [calls.queue.queue_arn])
+        queues = [calls.queue.queue_arn, batch_queue.queue_arn]
+        allow(function, ["sqs:SendMessage"], queues)
         allow_key_use(function, self._key, encrypt=True)
         lost = DeadLetterQueue(self, "AnnounceDeadLetters", key=self._key)
         ended = {
             "state": {"S": [state for state in JobState if state.is_terminal]},
-            "webhook_url": {"S": [{"exists": True}]},
+            "$or": [
+                {"webhook_url": {"S": [{"exists": True}]}},
+                {"owner": {"S": [{"prefix": batch_owner("")}]}},
+            ],
         }
         table.feed(function, ended, lost)
         return DeadLetterSource.of_stream(lost, function)

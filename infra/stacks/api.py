@@ -15,6 +15,7 @@ from infra.lambda_bundle import LambdaBundle
 from infra.paths import WEB
 from infra.stages import StageConfig
 
+from .batch import BatchStack
 from .inference import InferenceStack
 from .storage import StorageStack
 
@@ -38,6 +39,7 @@ class ApiStack(cdk.Stack):
         config: StageConfig,
         storage: StorageStack,
         inference: InferenceStack,
+        batch: BatchStack,
         bundle: LambdaBundle,
         env: cdk.Environment | None = None,
     ) -> None:
@@ -47,7 +49,10 @@ class ApiStack(cdk.Stack):
         key = kms.Key.from_key_arn(self, "Key", storage.key.key_arn)
         calls = WebhookQueue(self, "WebhookQueue", config=config, key=key)
         people_key = _people_key(self)
-        values = _values(config, storage, inference, calls) | {"PEOPLE_USAGE_KEY": people_key}
+        values = _values(config, storage, inference, calls) | {
+            "BATCH_QUEUE_URL": batch.ended_jobs.queue_url,
+            "PEOPLE_USAGE_KEY": people_key,
+        }
         functions = ApiFunctions(
             self,
             "Functions",
@@ -90,6 +95,7 @@ class ApiStack(cdk.Stack):
             values=values,
             table=storage.table,
             calls=calls,
+            batch_queue=batch.ended_jobs,
             signing_key=storage.signing_key,
             key=key,
         )

@@ -15,6 +15,7 @@ from infra.stages import StageConfig
 from nvfp4_ddim_contracts.operations import metrics_namespace
 
 from .api import ApiStack
+from .batch import BatchStack
 from .inference import InferenceStack
 from .storage import StorageStack
 
@@ -35,6 +36,7 @@ class ObservabilityStack(cdk.Stack):
         config: StageConfig,
         storage: StorageStack,
         inference: InferenceStack,
+        batch: BatchStack,
         api: ApiStack,
         env: cdk.Environment | None = None,
     ) -> None:
@@ -63,7 +65,11 @@ class ObservabilityStack(cdk.Stack):
             metric_value="1",
             default_value=0,
         )
-        sources = {**api.dead_letters, "stop": inference.spending_stop.dead_letters}
+        sources = {
+            **api.dead_letters,
+            **batch.dead_letters,
+            "stop": inference.spending_stop.dead_letters,
+        }
         dead_letters = {name: source.queue for name, source in sources.items()}
         ServiceAlarms(
             self,
@@ -72,6 +78,7 @@ class ObservabilityStack(cdk.Stack):
             metrics=metrics,
             dead_letters=dead_letters,
             dispatch=api.dispatch,
+            batches=batch.machine,
         )
         dashboard = ServiceDashboard(self, "Dashboard", metrics=metrics, dead_letters=dead_letters)
         MonthlyBudget(

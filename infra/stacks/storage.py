@@ -3,7 +3,13 @@
 import aws_cdk as cdk
 from constructs import Construct
 
-from infra.constructs.buckets import ArtifactBucket, ConsoleBucket, LogBucket, ResultsBucket
+from infra.constructs.buckets import (
+    ArtifactBucket,
+    BatchBucket,
+    ConsoleBucket,
+    LogBucket,
+    ResultsBucket,
+)
 from infra.constructs.cdn import Cdn
 from infra.constructs.job_table import JobTable
 from infra.constructs.people import ConsoleClient, People
@@ -25,6 +31,7 @@ class StorageStack(cdk.Stack):
         key: Encrypts everything of the stage.
         artifacts: Model artifacts.
         results: Finished pictures and the traffic of asynchronous inference.
+        batches: Manifests and what was made of them.
         console: The console page.
         table: Jobs.
         signing_key: Signs links to results.
@@ -55,6 +62,7 @@ class StorageStack(cdk.Stack):
         logs = LogBucket(self, "Logs", config=config)
         self.artifacts = ArtifactBucket(self, "Artifacts", config=config, key=self.key, logs=logs)
         self.results = ResultsBucket(self, "Results", config=config, key=self.key, logs=logs)
+        self.batches = BatchBucket(self, "Batches", config=config, key=self.key, logs=logs)
         self.console = ConsoleBucket(self, "Console", config=config, logs=logs)
         self.table = JobTable(self, "Jobs", config=config, key=self.key)
         self.signing_key = SigningKey(
@@ -80,7 +88,7 @@ class StorageStack(cdk.Stack):
         )
         if not config.keep_data:
             publisher = FilePublisher(self, "Emptier", config=config, bundle=bundle)
-            for bucket in (self.artifacts, self.results, self.console, logs):
+            for bucket in (self.artifacts, self.results, self.batches, self.console, logs):
                 emptied = EmptiedOnDelete(
                     self, f"{bucket.node.id}Emptied", bucket=bucket, publisher=publisher
                 )

@@ -25,6 +25,7 @@ __all__ = [
     "secrets_manager",
     "sns",
     "sqs",
+    "step_functions",
 ]
 
 _CONFIG = Config(
@@ -98,3 +99,9 @@ def sns() -> Any:
 def sqs() -> Any:
     """The SQS client."""
     return boto3.client("sqs", config=_CONFIG)
+
+
+@cache
+def step_functions() -> Any:
+    """The Step Functions client."""
+    return boto3.client("stepfunctions", config=_CONFIG)

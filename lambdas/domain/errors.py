@@ -5,6 +5,7 @@ ServiceError
 │   ├── UnknownModelError        no artifact is being served under that name
 │   ├── LaneUnavailableError     the stage lacks the lane, or it can't take the job
 │   └── InvalidCursorError       not a cursor that this service gave out
+├── InvalidBatchError            a batch's manifest can't be read as a whole
 ├── UnsupportedMediaTypeError    the body is not JSON
 ├── RequestTooLargeError         the body has more bytes than any request needs
 ├── UnauthorizedError            the caller is not known
@@ -34,6 +35,7 @@ __all__ = [
     "GenerationFailedError",
     "IdempotencyKeyTakenError",
     "IdempotencyMismatchError",
+    "InvalidBatchError",
     "InvalidCursorError",
     "InvalidRequestError",
     "InvalidTokenError",
@@ -90,6 +92,10 @@ class InvalidCursorError(InvalidRequestError):
     def __init__(self) -> None:
         message = "Not a cursor of this service. Pass `next_cursor` of the page before, unchanged."
         super().__init__(message, (FieldError(field="cursor", message=message),))
+
+
+class InvalidBatchError(ServiceError):
+    """A batch's manifest can't be read as a whole."""
 
 
 class UnsupportedMediaTypeError(ServiceError):

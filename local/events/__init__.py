@@ -1,4 +1,4 @@
-"""Event sources: DynamoDB streams, SQS queues and schedules that invoke functions."""
+"""Event sources: DynamoDB streams, SQS queues, EventBridge rules and schedules."""
 
 from .dispatcher import EventDispatcher
 

@@ -15,6 +15,7 @@ from local.settings import ACCOUNT_ID, REGION
 from .mapping import Mapping
 from .move_tasks import install_move_tasks
 from .queues import QueuePoller
+from .rules import RuleTargets
 from .schedules import Scheduler
 from .streams import StreamPoller
 
@@ -28,19 +29,21 @@ def _key(configuration: dict[str, Any]) -> str:
 
 
 class EventDispatcher:
-    """Follows the deployed mappings, and runs the schedules."""
+    """Follows the deployed mappings, and runs rules and schedules."""
 
     def __init__(self, functions: MotoFunctions, aws_url: str, faults: FaultInjector) -> None:
         self._functions = functions
         self._faults = faults
         self._aws_url = aws_url
         self._pollers: dict[str, QueuePoller | StreamPoller] = {}
+        self._targets = RuleTargets(functions.invoke_asynchronously, aws_url)
         self._stopping = threading.Event()
         self._scheduler: Scheduler | None = None
 
     def install(self) -> None:
         """Keep moto from delivering inside the writer's request; add what its SQS lacks."""
         install_move_tasks()
+        self._targets.install()
         create = LambdaBackend.create_event_source_mapping
 
         def create_without_inline_delivery(backend: Any, spec: Any) -> Any:
@@ -56,7 +59,7 @@ class EventDispatcher:
 
     def start(self) -> None:
         """Begin to deliver."""
-        self._scheduler = Scheduler(self._functions.invoke_asynchronously)
+        self._scheduler = Scheduler(self._targets.deliver)
         threading.Thread(target=self._run, daemon=True, name="event-dispatcher").start()
 
     def stop(self) -> None:

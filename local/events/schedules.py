@@ -1,6 +1,5 @@
-"""EventBridge rules on a schedule that invoke functions."""
+"""EventBridge rules on a schedule."""
 
-import json
 import logging
 import re
 import threading
@@ -38,19 +37,24 @@ def interval_seconds(expression: str) -> int:
 
 
 class Scheduler:
-    """Invokes the targets of every enabled schedule rule when it is due.
+    """Sends an event to the targets of every enabled schedule rule when it is due.
 
     A rule is first due one interval after it was seen, as on AWS.
     """
 
-    def __init__(self, invoke_asynchronously: Callable[[str, Any], None]) -> None:
-        self._invoke = invoke_asynchronously
+    def __init__(self, deliver: Callable[[dict[str, Any], dict[str, Any]], None]) -> None:
+        """Begin to keep time.
+
+        Args:
+            deliver: Given a target and an event, delivers it in the background.
+        """
+        self._deliver = deliver
         self._due: dict[str, float] = {}
         self._stopping = threading.Event()
         threading.Thread(target=self._run, daemon=True, name="scheduler").start()
 
     def stop(self) -> None:
-        """Stop invoking."""
+        """Stop sending."""
         self._stopping.set()
 
     def _run(self) -> None:
@@ -58,7 +62,7 @@ class Scheduler:
             self.tick(time.monotonic())
 
     def tick(self, now: float) -> None:
-        """Invoke what is due at `now` (monotonic seconds)."""
+        """Send what is due at `now` (monotonic seconds)."""
         for bus in list(events_backends[ACCOUNT_ID][REGION].event_buses.values()):
             for rule in list(bus.rules.values()):
                 if not rule.scheduled_expression or rule.state != "ENABLED":
@@ -76,8 +80,7 @@ class Scheduler:
             return
         self._due[rule.arn] = now + interval
         for target in rule.targets:
-            event = json.loads(target["Input"]) if "Input" in target else _event(rule.arn)
-            self._invoke(target["Arn"], event)
+            self._deliver(target, _event(rule.arn))
 
 
 def _event(rule_arn: str) -> dict[str, Any]:

@@ -193,7 +193,7 @@ class Endpoint:
             },
         )
         return ManagedProcess(
-            [sys.executable, "-m", "nvfp4_ddim_server"],
+            [sys.executable, "-m", self._settings.inference_module],
             environment,
             self._settings.project_directory,
             self.log,

@@ -59,12 +59,13 @@ class Assembly:
     directory: Path
     storage: Template
     inference: Template
+    batch: Template
     api: Template
     observability: Template
 
     @property
     def templates(self) -> tuple[Template, ...]:
-        return (self.storage, self.inference, self.api, self.observability)
+        return (self.storage, self.inference, self.batch, self.api, self.observability)
 
     def all_of(self, kind: str) -> Iterator[tuple[Template, str, Resource]]:
         """Every resource of a type."""

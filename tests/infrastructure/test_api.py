@@ -196,7 +196,10 @@ def test_queued_jobs_reach_dispatch_and_failures_are_kept(assembly: Assembly) ->
         "announce_job": {
             "NewImage": {
                 "state": {"S": ["succeeded", "failed", "cancelled", "expired"]},
-                "webhook_url": {"S": [{"exists": True}]},
+                "$or": [
+                    {"webhook_url": {"S": [{"exists": True}]}},
+                    {"owner": {"S": [{"prefix": "batch:"}]}},
+                ],
             }
         },
     }

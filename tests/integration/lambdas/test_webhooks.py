@@ -23,6 +23,7 @@ def webhooks(
         "QueueUrl"
     ]
     monkeypatch.setenv("WEBHOOK_QUEUE_URL", url)
+    monkeypatch.setenv("BATCH_QUEUE_URL", url)
     seen = SimpleNamespace(calls=[], status=200, sqs=sqs, url=url)
 
     def post(_self: Any, url: str, body: bytes, headers: dict[str, str]) -> int:

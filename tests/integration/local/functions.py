@@ -83,3 +83,21 @@ def custom(event: Any, context: Any) -> Any:
         event["ResponseURL"], data=json.dumps(answer).encode(), method="PUT"
     )
     urllib.request.urlopen(request).close()  # noqa: S310
+
+
+def answer_token(event: Any, context: Any) -> Any:
+    """Ends a task by its token, with the sum of the batch's numbers, or fails it."""
+    client = boto3.client("stepfunctions")
+    numbers = [int(item["number"]) for item in event["Items"]]
+    if 13 in numbers:
+        client.send_task_failure(taskToken=event["Token"], error="Unlucky", cause="It is 13.")
+    else:
+        total = {"sum": sum(numbers), "from": event["BatchInput"]["batch"]}
+        client.send_task_success(taskToken=event["Token"], output=json.dumps(total))
+
+
+def keep_event(event: Any, context: Any) -> Any:
+    boto3.client("s3").put_object(
+        Bucket=os.environ["BUCKET"], Key=os.environ["KEY"], Body=json.dumps(event)
+    )
+    return {"kept": True}

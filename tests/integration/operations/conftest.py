@@ -41,6 +41,7 @@ class World:
         self.sqs = boto3.client("sqs")
         self.dynamodb = boto3.client("dynamodb")
         self.function = FakeLambda()
+        self.started: list[tuple[str, Any]] = []
         self.urls: dict[str, str] = {}
         for name in ("work-dead", "topic-dead", "stream-dead", "event-dead", "work"):
             self.urls[name] = self.sqs.create_queue(QueueName=name)["QueueUrl"]
@@ -54,7 +55,15 @@ class World:
         self.redriver = Redriver(self.client, TABLE, sleep=lambda seconds: None)
 
     def client(self, service: str) -> Any:
-        return {"sqs": self.sqs, "dynamodb": self.dynamodb, "lambda": self.function}[service]
+        return {
+            "sqs": self.sqs,
+            "dynamodb": self.dynamodb,
+            "lambda": self.function,
+            "stepfunctions": self,
+        }[service]
+
+    def start_execution(self, **arguments: Any) -> None:
+        self.started.append((arguments["stateMachineArn"], json.loads(arguments["input"])))
 
     def letters(self, kind: DeadLetterKind, queue: str, target: str = "function") -> DeadLetters:
         return DeadLetters(name="letters", kind=kind, url=self.urls[queue], target=target)

@@ -96,6 +96,13 @@ def test_an_event_stays_if_its_function_fails(stage: Any) -> None:
     assert any("still broken" in reason for reason in report.reasons)
 
 
+def test_an_event_starts_its_state_machine(stage: Any) -> None:
+    stage.send("event-dead", {"detail": {"object": {"key": "batches/a/manifest.csv"}}})
+    letters = stage.letters(DeadLetterKind.EXECUTION, "event-dead", "machine")
+    assert stage.redriver.redrive(letters).moved == 1
+    assert stage.started == [("machine", {"detail": {"object": {"key": "batches/a/manifest.csv"}}})]
+
+
 def test_looking_into_a_queue_takes_nothing_out(stage: Any) -> None:
     letters = stage.letters(DeadLetterKind.EVENT, "event-dead")
     empty = inspect(stage.sqs, letters)

@@ -40,8 +40,8 @@ def events(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 def test_a_rule_is_due_after_its_interval_each_time(events: Any) -> None:
     events.put_rule(Name="sweep", ScheduleExpression="rate(5 minutes)")
     events.put_targets(Rule="sweep", Targets=[{"Id": "1", "Arn": "arn:f"}])
-    invoked: list[tuple[str, Any]] = []
-    scheduler = Scheduler(lambda arn, event: invoked.append((arn, event)))
+    invoked: list[tuple[Any, Any]] = []
+    scheduler = Scheduler(lambda target, event: invoked.append((target, event)))
     scheduler.stop()
     now = time.monotonic() + 1000
     scheduler.tick(now)
@@ -49,8 +49,8 @@ def test_a_rule_is_due_after_its_interval_each_time(events: Any) -> None:
     for after, expected in ((299.0, 0), (301.0, 1), (302.0, 1), (602.0, 2)):
         scheduler.tick(now + after)
         assert len(invoked) - count == expected
-    arn, event = invoked[-1]
-    assert arn == "arn:f"
+    target, event = invoked[-1]
+    assert target["Arn"] == "arn:f"
     assert event["detail-type"] == "Scheduled Event"
     events.disable_rule(Name="sweep")
     scheduler.tick(now + 5000)

@@ -1,0 +1,119 @@
+"""The functions of a batch: prepare, submit, settle, finish."""
+
+from collections.abc import Mapping
+
+import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda_event_sources as sources
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.lambda_bundle import LambdaBundle
+from infra.stages import StageConfig
+from lambdas.settings import (
+    FinishBatchSettings,
+    PrepareBatchSettings,
+    Settings,
+    SettleBatchSettings,
+    SubmitBatchSettings,
+)
+from nvfp4_ddim_contracts.batches import BATCHES_PREFIX
+from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
+
+from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
+from .job_table import JobTable
+from .python_function import PythonFunction, environment_for
+from .queues import WorkQueue
+
+__all__ = ["BatchFunctions"]
+
+_SETTLE_TIMEOUT = cdk.Duration.minutes(2)
+
+
+class BatchFunctions(Construct):
+    """What the state machine calls, and what ends its tasks.
+
+    Attributes:
+        ended_jobs: Queue of ended jobs of batches.
+        prepare: Reads a manifest.
+        submit: Makes a task's jobs.
+        settle: Ends tasks whose jobs have ended.
+        finish: Writes index, page and summary.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StageConfig,
+        bundle: LambdaBundle,
+        values: Mapping[str, str],
+        table: JobTable,
+        artifacts: s3.IBucket,
+        batches: s3.IBucket,
+        results: s3.IBucket,
+        key: kms.IKey,
+    ) -> None:
+        """Define the functions.
+
+        Args:
+            scope: Parent.
+            construct_id: Id in the parent.
+            config: The stage.
+            bundle: The functions' code.
+            values: What their settings may ask for, less the queue's address.
+            table: The job table.
+            artifacts: Models being served.
+            batches: Manifests and pictures of batches.
+            results: Pictures of jobs.
+            key: Encrypts the queue.
+        """
+        super().__init__(scope, construct_id)
+        self._config, self._bundle, self._batches = config, bundle, batches
+        self.ended_jobs = WorkQueue(self, "EndedJobs", key=key, consumer_timeout=_SETTLE_TIMEOUT)
+        self._values = {**values, "BATCH_QUEUE_URL": self.ended_jobs.queue_url}
+        self.prepare = self._function("prepare_batch", PrepareBatchSettings, memory_mb=2048)
+        self.submit = self._function("submit_batch", SubmitBatchSettings)
+        self.settle = self._function("settle_batch", SettleBatchSettings, timeout=_SETTLE_TIMEOUT)
+        self.finish = self._function("finish_batch", FinishBatchSettings, memory_mb=3008)
+        table.allow(self.submit, "GetItem", "PutItem", "UpdateItem")
+        read_objects(self.submit, artifacts, f"{MODELS_PREFIX}*")
+        list_objects(self.submit, artifacts, MODELS_PREFIX)
+        allow(self.submit, ["sqs:SendMessage"], [self.ended_jobs.queue_arn])
+        allow_key_use(self.submit, key, encrypt=True)
+        table.allow(self.settle, "GetItem", "UpdateItem")
+        read_objects(self.settle, results, f"{RESULTS_PREFIX}*")
+        list_objects(self.settle, results, RESULTS_PREFIX)
+        self.settle.add_event_source(
+            sources.SqsEventSource(
+                self.ended_jobs,
+                batch_size=10,
+                report_batch_item_failures=True,
+                max_concurrency=10,
+            )
+        )
+
+    def _function(
+        self,
+        handler: str,
+        settings: type[Settings],
+        *,
+        timeout: cdk.Duration | None = None,
+        memory_mb: int = 512,
+    ) -> PythonFunction:
+        """A function that reads and writes the batches' bucket."""
+        function = PythonFunction(
+            self,
+            handler.removesuffix("_batch").title(),
+            config=self._config,
+            bundle=self._bundle,
+            handler=handler,
+            timeout=timeout or cdk.Duration.minutes(10),
+            memory_mb=memory_mb,
+            environment=environment_for(settings, self._values),
+        )
+        read_objects(function, self._batches, f"{BATCHES_PREFIX}*")
+        write_objects(function, self._batches, f"{BATCHES_PREFIX}*")
+        list_objects(function, self._batches, BATCHES_PREFIX)
+        return function

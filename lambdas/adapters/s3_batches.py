@@ -1,0 +1,27 @@
+"""The bucket of batches in S3."""
+
+from botocore.exceptions import ClientError
+
+from lambdas.adapters.s3_objects import S3Objects
+from lambdas.domain.errors import ObjectNotFoundError
+
+__all__ = ["S3Batches"]
+
+_NOT_FOUND = "404"
+
+
+class S3Batches(S3Objects):
+    """Implements `BatchFiles`."""
+
+    def size(self, key: str) -> int:
+        """Bytes of an object.
+
+        Raises:
+            ObjectNotFoundError: There is none.
+        """
+        try:
+            return self.client.head_object(Bucket=self.bucket, Key=key)["ContentLength"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == _NOT_FOUND:
+                raise ObjectNotFoundError(key) from error
+            raise

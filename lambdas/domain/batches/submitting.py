@@ -1,0 +1,119 @@
+"""The middle step: rows become jobs, each at most once, and a task waits for their end."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import timedelta
+
+from lambdas.domain.errors import IdempotencyMismatchError, ObjectNotFoundError, UnknownModelError
+from lambdas.domain.ports import Clock, JobStore, MessageQueue
+from lambdas.domain.records import JobRecord
+from lambdas.domain.submission import JobSubmitter
+from nvfp4_ddim_contracts import JobRequest, JobState
+from nvfp4_ddim_contracts.batches import (
+    BatchEntry,
+    BatchItem,
+    BatchRowState,
+    batch_owner,
+    entry_key,
+)
+
+from .ports import BatchFiles, BatchTaskStore
+from .records import BatchMessage, BatchTask, TaskInput, TaskRow
+
+__all__ = ["BatchSubmitter"]
+
+_MAX_TRIES = 100
+
+
+@dataclass(frozen=True)
+class BatchSubmitter:
+    """Makes the jobs of a task.
+
+    Attributes:
+        submitter: Makes one job.
+        jobs: The job table.
+        tasks: Where the task waits.
+        files: The batches' bucket.
+        queue: Told of what had ended before the task could be found.
+        clock: Time.
+        lifetime: Of a task that nobody answers.
+    """
+
+    submitter: JobSubmitter
+    jobs: JobStore
+    tasks: BatchTaskStore
+    files: BatchFiles
+    queue: MessageQueue
+    clock: Clock
+    lifetime: timedelta
+
+    def submit(self, task_input: TaskInput) -> int:
+        """Make the jobs that are still to be made, and wait for all of them.
+
+        Repeating this changes nothing: a row's finished picture, its running job and its job that
+        failed in this same run are found again.
+
+        Returns:
+            How many jobs the task waits for.
+        """
+        rows = tuple(self._row(task_input, item) for item in task_input.items)
+        task = BatchTask(
+            id=hashlib.sha256(task_input.token.encode()).hexdigest()[:32],
+            token=task_input.token,
+            batch=task_input.batch,
+            run=task_input.run,
+            rows=rows,
+            expires_at=int((self.clock.now() + self.lifetime).timestamp()),
+        )
+        pending = [row.job_id for row in rows if row.job_id is not None]
+        self.tasks.put(task, pending)
+        if not pending:
+            self._tell(BatchMessage(task_id=task.id))
+        for job_id in pending:
+            # What ended before the task was stored has told nobody.
+            job = self.jobs.get(job_id)
+            if job is None or job.state.is_terminal:
+                self._tell(BatchMessage(job_id=job_id))
+        return len(pending)
+
+    def _row(self, task_input: TaskInput, item: BatchItem) -> TaskRow:
+        row = TaskRow(item_line=item.line, item_id=item.id, digest=item.digest)
+        finished = self._finished(task_input.batch, item)
+        if finished is not None:
+            return row.model_copy(update={"entry": finished})
+        try:
+            job = self._job(task_input, item)
+        except UnknownModelError as error:
+            entry = BatchEntry(
+                line=item.line, id=item.id, state=BatchRowState.FAILED, error=str(error)
+            )
+            return row.model_copy(update={"entry": entry})
+        return row.model_copy(update={"job_id": job.id})
+
+    def _finished(self, batch: str, item: BatchItem) -> BatchEntry | None:
+        """What an earlier run made of the row, under the line that it has now."""
+        try:
+            found = self.files.get(entry_key(batch, item.digest))
+        except ObjectNotFoundError:
+            return None
+        entry = BatchEntry.model_validate_json(found)
+        return entry.model_copy(update={"line": item.line, "reused": True})
+
+    def _job(self, task_input: TaskInput, item: BatchItem) -> JobRecord:
+        """The row's job; a new one after one that ended without a picture before this run."""
+        request = JobRequest.model_validate(item.request.model_dump())
+        for attempt in range(1, _MAX_TRIES):
+            try:
+                job = self.submitter.submit(
+                    batch_owner(task_input.batch), request, f"{item.digest}:{attempt}"
+                ).job
+            except IdempotencyMismatchError:
+                # An older version of the service wrote the same request in other words.
+                continue
+            ended_in_vain = job.state.is_terminal and job.state is not JobState.SUCCEEDED
+            if not ended_in_vain or job.created_at >= task_input.started_at:
+                return job
+        return job
+
+    def _tell(self, message: BatchMessage) -> None:
+        self.queue.send(message.model_dump_json(exclude_none=True))
