@@ -24,6 +24,7 @@ from .quantization import (
     RateDistortion,
     ScaleSearch,
 )
+from .signatures import ManifestSignature
 from .uploads import Upload, UploadContentType, UploadRequest
 from .webhooks import JobEvent, JobEventType, JobRequest
 
@@ -49,6 +50,7 @@ __all__ = [
     "JobState",
     "LayerEntry",
     "Manifest",
+    "ManifestSignature",
     "Preset",
     "Problem",
     "ProblemType",

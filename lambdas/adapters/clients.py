@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
 
-__all__ = ["dynamodb", "s3", "s3_forms", "sagemaker_runtime", "secrets_manager", "sqs"]
+__all__ = ["dynamodb", "kms", "s3", "s3_forms", "sagemaker_runtime", "secrets_manager", "sqs"]
 
 _CONFIG = Config(
     retries={"mode": "standard", "total_max_attempts": 4},
@@ -28,6 +28,12 @@ _CONFIG = Config(
 def dynamodb() -> "DynamoDBClient":
     """The DynamoDB client."""
     return boto3.client("dynamodb", config=_CONFIG)
+
+
+@cache
+def kms() -> Any:
+    """The KMS client."""
+    return boto3.client("kms", config=_CONFIG)
 
 
 @cache
