@@ -8,6 +8,7 @@ from .lambda_bundle import LambdaBundle
 from .model_release import read_release
 from .nag import check_best_practices
 from .stacks.api import ApiStack
+from .stacks.edge import EdgeStack
 from .stacks.inference import InferenceStack
 from .stacks.observability import ObservabilityStack
 from .stacks.storage import StorageStack
@@ -24,6 +25,7 @@ class Service:
     inference: InferenceStack
     api: ApiStack
     observability: ObservabilityStack
+    edge: EdgeStack
 
 
 def add_service(
@@ -73,6 +75,11 @@ def add_service(
         bundle=bundle,
         env=env,
     )
+    edge = EdgeStack(
+        app, f"{prefix}-edge", config=config, storage=storage, release=release, env=env
+    )
+    # Devices are told of a release once it is published.
+    edge.add_dependency(inference)
     observability = ObservabilityStack(
         app,
         f"{prefix}-observability",
@@ -89,4 +96,10 @@ def add_service(
     cdk.Tags.of(app).add("stage", config.name)
     if config.local_urls is None:
         check_best_practices(app)
-    return Service(storage=storage, inference=inference, api=api, observability=observability)
+    return Service(
+        storage=storage,
+        inference=inference,
+        api=api,
+        observability=observability,
+        edge=edge,
+    )
