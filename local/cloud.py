@@ -21,6 +21,7 @@ from .cloudformation.cloudfront import cloudfront_adapters
 from .cloudformation.cloudwatch import cloudwatch_adapters
 from .cloudformation.cognito import cognito_adapters
 from .cloudformation.custom_resources import CustomResource, ResponseInbox
+from .cloudformation.iot import iot_adapters
 from .cloudformation.sagemaker import EndpointAdapter
 from .cloudformation.scaling import scaling_adapters
 from .cloudformation.simple import simple_adapters
@@ -28,6 +29,7 @@ from .cloudformation.wafv2 import waf_adapters
 from .environment import require_isolated
 from .events import EventDispatcher
 from .faults import FaultInjector
+from .iot import TemplateRegistry, install_jobs
 from .lambda_runtime import LambdaRuntime, MotoFunctions, PackageStore
 from .moto_server import create_moto_server
 from .sagemaker import SageMakerService
@@ -58,6 +60,7 @@ class LocalCloud:
         self._events = EventDispatcher(functions, settings.aws_url, faults)
         self._events.install()
         registry = DistributionRegistry()
+        provisioning = TemplateRegistry()
         self._inbox = ResponseInbox()
         front = ApiFront(functions, settings.aws_url)
         install_engine(on_change=front.invalidate)
@@ -69,6 +72,7 @@ class LocalCloud:
                 *api_gateway_adapters(settings.aws_url),
                 *cloudfront_adapters(settings.aws_url, registry, settings.cdn_host),
                 *cognito_adapters(settings.aws_url),
+                *iot_adapters(settings.aws_url, provisioning),
                 *scaling_adapters(settings.aws_url),
                 *waf_adapters(settings.aws_url),
                 *cloudwatch_adapters(settings.aws_url),
@@ -79,7 +83,7 @@ class LocalCloud:
         )
         cdn = create_cdn_app(registry, settings.aws_url)
         self.servers = (
-            create_moto_server(settings, faults),
+            create_moto_server(settings, faults, install_jobs(), provisioning),
             LoopbackServer("api", settings.api_port, front.application()),
             LoopbackServer("cdn", settings.cdn_port, cdn),
             LoopbackServer("sign-in", settings.sign_in_port, create_sign_in_app(settings.aws_url)),
