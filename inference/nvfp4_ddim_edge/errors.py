@@ -8,9 +8,9 @@ EdgeError
 ├── TamperedError             what was received is not what the manifest or the pointer names
 ├── DiskFullError             the files do not fit
 ├── DestinationError          the destination is no artifact, or another process works on it
-├── JobDocumentError          a job asks for what this agent does not understand
 ├── SelfTestError             a release does not paint what it should
-└── JobServiceError           AWS IoT can't be reached, or refuses
+├── JobServiceError           AWS IoT can't be reached, or refuses
+└── JobGoneError              a job has ended, was cancelled or timed out
 """
 
 from nvfp4_ddim_optimizer.errors import (
@@ -26,7 +26,7 @@ __all__ = [
     "DestinationError",
     "DiskFullError",
     "EdgeError",
-    "JobDocumentError",
+    "JobGoneError",
     "JobServiceError",
     "NotPublishedError",
     "RangesIgnoredError",
@@ -68,13 +68,13 @@ class DestinationError(EdgeError, InvalidInputError):
     """The destination is no artifact, or another process works on it."""
 
 
-class JobDocumentError(EdgeError, InvalidInputError):
-    """A job asks for what this agent does not understand."""
-
-
 class SelfTestError(EdgeError):
     """A release does not paint the picture that it should."""
 
 
 class JobServiceError(EdgeError):
     """AWS IoT can't be reached, or refuses what it was asked."""
+
+
+class JobGoneError(EdgeError):
+    """A job has ended, was cancelled or timed out: nobody waits for it any more."""

@@ -15,11 +15,12 @@ from nvfp4_ddim_contracts.edge import SHADOW_NAME
 __all__ = ["ClaimPolicy", "DevicePolicy"]
 
 _THING = "${iot:Connection.Thing.ThingName}"
-# Requests by their topic below the thing; the answers come on <topic>/accepted and /rejected.
+# Requests by their topic below the thing; the answers come on <topic>/accepted and /rejected, or are
+# asked for as <topic>/+. In a policy "*" stands for any text, and "+" for itself alone.
 _REQUESTS = (
     "jobs/start-next",
-    "jobs/+/get",
-    "jobs/+/update",
+    "jobs/*/get",
+    "jobs/*/update",
     f"shadow/name/{SHADOW_NAME}/get",
     f"shadow/name/{SHADOW_NAME}/update",
 )
@@ -32,6 +33,7 @@ class DevicePolicy(iot.CfnPolicy):
         """Define the policy."""
         arn = _Arns(cdk.Stack.of(scope))
         own = [f"$aws/things/{_THING}/{request}" for request in _REQUESTS]
+        answers = [f"{each}/*" for each in own] + [f"$aws/things/{_THING}/jobs/notify-next"]
         super().__init__(
             scope,
             construct_id,
@@ -42,14 +44,11 @@ class DevicePolicy(iot.CfnPolicy):
                     # Without a certificate attached to a thing, the variable above is empty.
                     "Condition": {"Bool": {"iot:Connection.Thing.IsAttached": ["true"]}},
                 },
-                # In a resource, "*" stands for any number of levels, where a topic filter has "+".
-                _allow("iot:Publish", [arn.topic(each.replace("+", "*")) for each in own]),
-                _allow("iot:Subscribe", [arn.filter(f"{each}/+") for each in own]
-                       + [arn.filter(f"$aws/things/{_THING}/jobs/notify-next")]),
-                _allow("iot:Receive", [arn.topic(f"{each.replace('+', '*')}/*") for each in own]
-                       + [arn.topic(f"$aws/things/{_THING}/jobs/notify-next")]),
+                _allow("iot:Publish", [arn.topic(request) for request in own]),
+                _allow("iot:Subscribe", [arn.filter(answer) for answer in answers]),
+                _allow("iot:Receive", [arn.topic(answer) for answer in answers]),
             ),
-        )  # fmt: skip
+        )
 
 
 class ClaimPolicy(iot.CfnPolicy):

@@ -7,6 +7,7 @@ import typer
 from nvfp4_ddim_optimizer import __version__
 
 from .convert import convert
+from .edge import edge
 from .generate import generate
 from .inspect import inspect
 from .plan import plan
@@ -70,6 +71,8 @@ _NEED_ARGUMENTS = (generate, plan, quantize, inspect, convert, pull)
 
 for command in (*_NEED_ARGUMENTS, verify, serve):
     app.command(no_args_is_help=command in _NEED_ARGUMENTS)(command)
+
+app.add_typer(edge, name="edge")
 
 
 def main() -> None:
