@@ -145,7 +145,7 @@ class MqttJobs:
         if self._stream is None:
             stream = self.jobs.create_next_job_execution_changed_stream(
                 NextJobExecutionChangedSubscriptionRequest(thing_name=self.thing_name),
-                ServiceStreamOptions(incoming_event_listener=lambda event: self._news.set()),
+                ServiceStreamOptions(incoming_event_listener=lambda _event: self._news.set()),
             )
             stream.open()
             self._stream = stream

@@ -15,8 +15,8 @@ from nvfp4_ddim_contracts.edge import SHADOW_NAME
 __all__ = ["ClaimPolicy", "DevicePolicy"]
 
 _THING = "${iot:Connection.Thing.ThingName}"
-# Requests by their topic below the thing; the answers come on <topic>/accepted and /rejected, or are
-# asked for as <topic>/+. In a policy "*" stands for any text, and "+" for itself alone.
+# Requests by their topic below the thing; the answers come on <topic>/accepted and /rejected, asked
+# for as such or as <topic>/+. In a policy "*" stands for any text, and "+" for itself alone.
 _REQUESTS = (
     "jobs/start-next",
     "jobs/*/get",

@@ -2,9 +2,9 @@
 
 import logging
 import shutil
-import threading
+import sys
 from pathlib import Path
-from signal import SIGINT, SIGTERM, signal
+from signal import SIGTERM, signal
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -146,11 +146,10 @@ def _agent(root: Path, puller: "Puller", service: "JobService") -> "Agent":
 def _loop(agent: "Agent", service: "JobService", *, once: bool) -> None:
     from nvfp4_ddim_edge.agent import StepResult
 
-    stopped = threading.Event()
-    for number in (SIGINT, SIGTERM):
-        signal(number, lambda *_: stopped.set())
+    # A power cut may come at any moment, so may the order to end.
+    signal(SIGTERM, lambda *_: sys.exit(0))
     pause = _PAUSE_SECONDS
-    while not stopped.is_set():
+    while True:
         result = agent.step()
         if result is StepResult.DONE:
             pause = _PAUSE_SECONDS
