@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from nvfp4_ddim_contracts.edge import DeviceState
+from nvfp4_ddim_edge.agent_ports import Job
+from nvfp4_ddim_edge.errors import JobGoneError, JobServiceError
+from nvfp4_ddim_edge.iot_https import HttpsJobs
 from tests.support_local import Cloud
 
 POLICY = {"Version": "2012-10-17", "Statement": [
@@ -192,6 +196,36 @@ def test_strangers_and_unknown_templates_are_refused(cloud: Cloud, fleet: list[s
         cloud.client("iot").create_job(
             jobId="x", targets=["arn:aws:iot:us-east-1:1:thing/device-0"], jobTemplateArn="a/b"
         )
+
+
+def test_the_agents_https_adapter(cloud: Cloud, fleet: list[str]) -> None:
+    service = HttpsJobs(fleet[3], cloud.client("iot-jobs-data"), cloud.client("iot-data"))
+    for job in service.jobs.get_pending_job_executions(thingName=fleet[3])["queuedJobs"]:
+        service.update(job["jobId"], "REJECTED", {})
+    assert service.next_job() is None
+    start(cloud, "four", fleet[3], document='{"c": 3}')
+    assert service.next_job() == Job("four", '{"c": 3}')
+    service.update("four", "IN_PROGRESS", {"step": "testing"})
+    service.update("four", "FAILED", {"reason": "3 dB"})
+    for job_id in ("four", "never-was"):
+        with pytest.raises(JobGoneError):
+            service.update(job_id, "SUCCEEDED", {})
+    state = DeviceState(
+        agent_version="1",
+        name="m",
+        artifact_sha256="a" * 64,
+        previous_sha256="b" * 64,
+        execution_path="cpu",
+        free_bytes=1,
+        last_failure=None,
+    )
+    service.report(state)
+    service.report(state.model_copy(update={"previous_sha256": None}))
+    answer = service.data.get_thing_shadow(thingName=fleet[3], shadowName="nvfp4-ddim")
+    held = json.loads(answer["payload"].read())["state"]["reported"]
+    assert (held["artifact_sha256"], held.get("previous_sha256")) == ("a" * 64, None)
+    with pytest.raises(JobServiceError):
+        HttpsJobs("nobody", service.jobs, service.data).report(state)
 
 
 @pytest.mark.parametrize(
