@@ -88,7 +88,11 @@ def _template_body(stage: str, thing_type: str, policy: str) -> dict[str, Any]:
                     "AttributePayload": {"capability": {"Ref": "Capability"}},
                 },
                 # A device that is set up anew stays the thing it was.
-                "OverrideSettings": {"AttributePayload": "MERGE", "ThingTypeName": "FAIL"},
+                "OverrideSettings": {
+                    "AttributePayload": "MERGE",
+                    "ThingTypeName": "DO_NOTHING",
+                    "ThingGroups": "DO_NOTHING",
+                },
             },
             "certificate": {
                 "Type": "AWS::IoT::Certificate",
