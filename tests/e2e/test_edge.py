@@ -24,6 +24,7 @@ from nvfp4_ddim_optimizer.sources import bundled_models
 pytestmark = pytest.mark.e2e
 
 MODEL = "emoji-64"
+PROJECT = Path(__file__).parents[2]
 AwsClients = Callable[[str], Any]
 
 
@@ -195,7 +196,8 @@ def test_a_tampered_release_is_refused_and_the_old_one_stays(
 def test_a_release_that_paints_something_else_is_refused(device: Device, aws: AwsClients) -> None:
     before = device.current()
     _, sha256 = publish(aws, "honest")
-    expected = json.loads(next(Path("infra/self_tests").glob("*.json")).read_text())
+    released = artifact_sha256(bundled_models()[MODEL])
+    expected = json.loads((PROJECT / "infra" / "self_tests" / f"{released}.json").read_text())
     wrong = SelfTest.model_validate({**expected, "seed": expected["seed"] + 1})
     document = InstallJob(name=MODEL, artifact_sha256=sha256, self_test=wrong)
     order(device, "odd", document=document.model_dump_json())
