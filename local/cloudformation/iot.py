@@ -15,6 +15,8 @@ from .values import as_bool, lower_first, present
 __all__ = ["iot_adapters"]
 
 _ARN = f"arn:aws:iot:{REGION}:{ACCOUNT_ID}"
+# What CloudFormation calls otherwise than the API.
+_API_NAMES = {"exponentialRolloutRate": "exponentialRate", "retryCriteriaList": "criteriaList"}
 _MAX_TEMPLATE_NAME = 36
 _MAX_DOCUMENT = 32_768
 
@@ -174,7 +176,9 @@ def _camel(value: object) -> object:
     if isinstance(value, list):
         return [_camel(each) for each in value]
     if isinstance(value, dict):
-        return {name: _camel(each) for name, each in lower_first(value).items()}
+        return {
+            _API_NAMES.get(name, name): _camel(each) for name, each in lower_first(value).items()
+        }
     if isinstance(value, str) and value.replace(".", "", 1).isdecimal():
         return float(value) if "." in value else int(value)
     return value

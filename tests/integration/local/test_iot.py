@@ -82,6 +82,18 @@ def resources(body: dict[str, Any], document: str = '{"a": 1}') -> dict[str, Any
                 "JobTemplateId": "release-1",
                 "Description": "a release",
                 "Document": document,
+                "JobExecutionsRolloutConfig": {
+                    "MaximumPerMinute": 50,
+                    "ExponentialRolloutRate": {
+                        "BaseRatePerMinute": 5,
+                        "IncrementFactor": 2,
+                        "RateIncreaseCriteria": {"NumberOfSucceededThings": 10},
+                    },
+                },
+                "JobExecutionsRetryConfig": {
+                    "RetryCriteriaList": [{"FailureType": "TIMED_OUT", "NumberOfRetries": 2}]
+                },
+                "TimeoutConfig": {"InProgressTimeoutInMinutes": 720},
                 "AbortConfig": {
                     "CriteriaList": [
                         {
