@@ -59,9 +59,13 @@ class ReleaseJob(iot.CfnJobTemplate):
                 ]
             },
             timeout_config={"InProgressTimeoutInMinutes": rollout.timeout_minutes},
-            job_executions_retry_config={
-                "RetryCriteriaList": [{"FailureType": "TIMED_OUT", "NumberOfRetries": 2}]
-            },
+            job_executions_retry_config=iot.CfnJobTemplate.JobExecutionsRetryConfigProperty(
+                retry_criteria_list=[
+                    iot.CfnJobTemplate.RetryCriteriaProperty(
+                        failure_type="TIMED_OUT", number_of_retries=2
+                    )
+                ]
+            ),
             tags=[cdk.CfnTag(key="artifact", value=live.artifact_sha256)],
         )
 

@@ -88,6 +88,8 @@ def test_the_release_rolls_out_slowly_and_stops_at_failures(assembly: Assembly) 
     kinds = {each["FailureType"]: each for each in job["AbortConfig"]["CriteriaList"]}
     assert kinds["FAILED"]["Action"] == "CANCEL"
     assert kinds["FAILED"]["ThresholdPercentage"] <= 20
+    (retry,) = job["JobExecutionsRetryConfig"]["RetryCriteriaList"]
+    assert retry == {"FailureType": "TIMED_OUT", "NumberOfRetries": 2}
 
 
 def test_the_bundled_model_has_a_picture_to_be_tested_by() -> None:
