@@ -6,9 +6,9 @@ from constructs import Construct
 from infra.constructs.buckets import ArtifactBucket, ConsoleBucket, LogBucket, ResultsBucket
 from infra.constructs.cdn import Cdn
 from infra.constructs.job_table import JobTable
+from infra.constructs.manifest_key import ManifestKey
 from infra.constructs.people import ConsoleClient, People
 from infra.constructs.private_network import PrivateNetwork
-from infra.constructs.manifest_key import ManifestKey
 from infra.constructs.published_files import FilePublisher
 from infra.constructs.removal import EmptiedOnDelete
 from infra.constructs.signing_key import SigningKey
