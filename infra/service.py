@@ -9,6 +9,7 @@ from .model_release import read_release
 from .nag import check_best_practices
 from .stacks.api import ApiStack
 from .stacks.batch import BatchStack
+from .stacks.edge import EdgeStack
 from .stacks.inference import InferenceStack
 from .stacks.observability import ObservabilityStack
 from .stacks.storage import StorageStack
@@ -26,6 +27,7 @@ class Service:
     batch: BatchStack
     api: ApiStack
     observability: ObservabilityStack
+    edge: EdgeStack
 
 
 def add_service(
@@ -79,6 +81,11 @@ def add_service(
         bundle=bundle,
         env=env,
     )
+    edge = EdgeStack(
+        app, f"{prefix}-edge", config=config, storage=storage, release=release, env=env
+    )
+    # Devices are told of a release once it is published.
+    edge.add_dependency(inference)
     observability = ObservabilityStack(
         app,
         f"{prefix}-observability",
@@ -103,4 +110,5 @@ def add_service(
         batch=batch,
         api=api,
         observability=observability,
+        edge=edge,
     )

@@ -25,6 +25,7 @@ __all__ = [
     "JobTimes",
     "LocalUrls",
     "PeopleAccess",
+    "Rollout",
     "SpendingLimit",
     "StageConfig",
     "stage_config",
@@ -166,6 +167,25 @@ class SpendingLimit:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rollout:
+    """How fast a release reaches devices, and when it stops.
+
+    Attributes:
+        devices_per_minute: At most.
+        successes_before_faster: Devices that succeed before the rate doubles.
+        abort_after_devices: How many devices have to have tried before failures count.
+        abort_percentage: Share of failures that ends the rollout.
+        timeout_minutes: Time for one device, its download included.
+    """
+
+    devices_per_minute: int = 50
+    successes_before_faster: int = 10
+    abort_after_devices: int = 5
+    abort_percentage: float = 20
+    timeout_minutes: int = 720
+
+
+@dataclass(frozen=True, kw_only=True)
 class CustomDomain:
     """A name of one's own for the CDN.
 
@@ -205,6 +225,7 @@ class StageConfig:
         times: Deadlines and lifetimes.
         spending: What it may cost.
         batches: How batches are worked on.
+        rollout: Of releases to devices.
         keep_data: Whether buckets, table and keys outlive their stack. Where not, deletion empties
             them first.
         encrypt_table_with_own_key: Whether the job table uses the stage's key, not AWS's own.
@@ -231,6 +252,7 @@ class StageConfig:
     times: JobTimes = field(default_factory=JobTimes)
     spending: SpendingLimit
     batches: BatchLimits = field(default_factory=lambda: BatchLimits(max_concurrent_tasks=4))
+    rollout: Rollout = field(default_factory=Rollout)
     keep_data: bool = False
     encrypt_table_with_own_key: bool = False
     log_retention_days: int = 14

@@ -10,6 +10,7 @@ from lambdas.adapters.dynamodb_batch_tasks import DynamoDBBatchTasks
 from lambdas.adapters.dynamodb_jobs import DynamoDBJobs
 from lambdas.adapters.dynamodb_stop import DynamoDBStopFlag
 from lambdas.adapters.job_metrics import JobMetrics
+from lambdas.adapters.kms_signer import KmsSigner
 from lambdas.adapters.lambda_tasks import LambdaTasks
 from lambdas.adapters.s3_archive import S3ZipArchive
 from lambdas.adapters.s3_batches import S3Batches
@@ -41,6 +42,7 @@ from lambdas.domain.ports import InferenceQueue
 from lambdas.domain.presenting import JobPresenter
 from lambdas.domain.publishing import FilePublisher
 from lambdas.domain.recording import ResultRecorder
+from lambdas.domain.release_signing import ReleaseSigning
 from lambdas.domain.signing import SigningKeyService
 from lambdas.domain.stopping import ServiceSwitch, SubmissionGate
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
@@ -314,9 +316,12 @@ def upload_issuer(settings: CreateUploadSettings) -> UploadIssuer:
     return UploadIssuer(store, _CLOCK, RandomIds())
 
 
-def file_publisher(bucket: str, check_time: Callable[[], None]) -> FilePublisher:
-    """Service of `publish_files`, for one bucket."""
-    return FilePublisher(S3Files(clients.s3(), bucket), check_time)
+def file_publisher(
+    bucket: str, check_time: Callable[[], None], signing_key: str | None = None
+) -> FilePublisher:
+    """Service of `publish_files`, for one bucket and one key that signs, if any."""
+    signing = ReleaseSigning(KmsSigner(clients.kms(), signing_key)) if signing_key else None
+    return FilePublisher(S3Files(clients.s3(), bucket), check_time, signing)
 
 
 def archive(bucket: str, key: str) -> S3ZipArchive:

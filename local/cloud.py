@@ -22,6 +22,7 @@ from .cloudformation.cloudwatch import cloudwatch_adapters
 from .cloudformation.cognito import cognito_adapters
 from .cloudformation.custom_resources import CustomResource, ResponseInbox
 from .cloudformation.functions import EventInvokeConfig
+from .cloudformation.iot import iot_adapters
 from .cloudformation.sagemaker import EndpointAdapter
 from .cloudformation.scaling import scaling_adapters
 from .cloudformation.simple import simple_adapters
@@ -30,6 +31,7 @@ from .cloudformation.wafv2 import waf_adapters
 from .environment import require_isolated
 from .events import EventDispatcher
 from .faults import FaultInjector
+from .iot import TemplateRegistry, install_jobs
 from .lambda_runtime import LambdaRuntime, MotoFunctions, PackageStore
 from .moto_server import create_moto_server
 from .sagemaker import SageMakerService
@@ -62,6 +64,7 @@ class LocalCloud:
         self._events.install()
         install_state_machines(settings.aws_url)
         registry = DistributionRegistry()
+        provisioning = TemplateRegistry()
         self._inbox = ResponseInbox()
         front = ApiFront(functions, settings.aws_url)
         install_engine(on_change=front.invalidate)
@@ -73,6 +76,7 @@ class LocalCloud:
                 *api_gateway_adapters(settings.aws_url),
                 *cloudfront_adapters(settings.aws_url, registry, settings.cdn_host),
                 *cognito_adapters(settings.aws_url),
+                *iot_adapters(settings.aws_url, provisioning),
                 *scaling_adapters(settings.aws_url),
                 *waf_adapters(settings.aws_url),
                 *cloudwatch_adapters(settings.aws_url),
@@ -85,7 +89,7 @@ class LocalCloud:
         )
         cdn = create_cdn_app(registry, settings.aws_url)
         self.servers = (
-            create_moto_server(settings, faults),
+            create_moto_server(settings, faults, install_jobs(), provisioning),
             LoopbackServer("api", settings.api_port, front.application()),
             LoopbackServer("cdn", settings.cdn_port, cdn),
             LoopbackServer("sign-in", settings.sign_in_port, create_sign_in_app(settings.aws_url)),

@@ -9,6 +9,7 @@ LocalCloudError
 |-- ProvisioningError          a resource could not be made
 |-- FormRefusedError           S3 would refuse a signed form
 |-- FunctionNotRunnableError   a Lambda function's package or runtime cannot be run here
+|-- IotRequestError            a request to AWS IoT is refused
 '-- JobError                   a submitted job did not end in a picture
 """
 
@@ -18,6 +19,7 @@ __all__ = [
     "DeployError",
     "FormRefusedError",
     "FunctionNotRunnableError",
+    "IotRequestError",
     "JobError",
     "LocalCloudError",
     "ProvisioningError",
@@ -65,6 +67,15 @@ class ProvisioningError(LocalCloudError):
 
 class FunctionNotRunnableError(LocalCloudError):
     """A Lambda function's package or runtime cannot be run on this machine."""
+
+
+class IotRequestError(LocalCloudError):
+    """A request to AWS IoT is refused; `code` is AWS's name of the error."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 class JobError(LocalCloudError):

@@ -12,6 +12,8 @@ from moto.moto_server.werkzeug_app import (
 )
 
 from .faults import FaultInjector, refuse_calls
+from .iot import TemplateRegistry, with_iot
+from .iot.job_executions import JobExecutions
 from .s3_forms import enforce_form_policies
 from .settings import LocalSettings
 from .supervisor.http_servers import LoopbackServer
@@ -27,12 +29,17 @@ class _QuietMotoHandler(MotoRequestHandler):  # type: ignore[misc]
             super().log_request(code, size)
 
 
-def create_moto_server(settings: LocalSettings, faults: FaultInjector) -> LoopbackServer:
+def create_moto_server(
+    settings: LocalSettings,
+    faults: FaultInjector,
+    executions: JobExecutions,
+    templates: TemplateRegistry,
+) -> LoopbackServer:
     """The AWS API of the local cloud, not started yet."""
     os.environ["MOTO_PORT"] = str(settings.aws_port)
     _serialise_dynamodb()
     moto = enforce_form_policies(DomainDispatcherApplication(create_backend_app))
-    application = refuse_calls(moto, faults)
+    application = with_iot(refuse_calls(moto, faults), executions, templates)
     return LoopbackServer("aws-api", settings.aws_port, application, _QuietMotoHandler)
 
 

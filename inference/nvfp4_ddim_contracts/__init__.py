@@ -25,6 +25,7 @@ from .quantization import (
     RateDistortion,
     ScaleSearch,
 )
+from .signatures import ManifestSignature
 from .uploads import Upload, UploadContentType, UploadRequest
 from .webhooks import JobEvent, JobEventType, JobRequest
 
@@ -55,6 +56,7 @@ __all__ = [
     "LaneWish",
     "LayerEntry",
     "Manifest",
+    "ManifestSignature",
     "Preset",
     "Problem",
     "ProblemType",

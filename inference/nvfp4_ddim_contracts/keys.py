@@ -3,6 +3,7 @@
 import re
 
 from .manifest import MANIFEST_NAME
+from .signatures import SIGNATURE_NAME
 
 __all__ = [
     "ASYNC_FAILURE_PREFIX",
@@ -10,6 +11,7 @@ __all__ = [
     "ASYNC_OUTPUT_PREFIX",
     "JOB_ID_PATTERN",
     "MODELS_PREFIX",
+    "PUBLIC_KEYS_PREFIX",
     "RESULTS_PREFIX",
     "UPLOADS_PREFIX",
     "UPLOAD_ID_PATTERN",
@@ -19,11 +21,14 @@ __all__ = [
     "job_input_key",
     "live_pointer_key",
     "manifest_key",
+    "public_key_key",
     "result_image_key",
+    "signature_key",
     "upload_key",
 ]
 
 MODELS_PREFIX = "models/"
+PUBLIC_KEYS_PREFIX = "keys/"
 RESULTS_PREFIX = "results/"
 ASYNC_INPUT_PREFIX = "async/input/"
 ASYNC_OUTPUT_PREFIX = "async/output/"
@@ -42,6 +47,16 @@ def artifact_prefix(name: str, artifact_sha256: str) -> str:
 def manifest_key(name: str, artifact_sha256: str) -> str:
     """Key of one artifact's manifest."""
     return artifact_prefix(name, artifact_sha256) + MANIFEST_NAME
+
+
+def signature_key(name: str, artifact_sha256: str) -> str:
+    """Key of the signature of one artifact's manifest."""
+    return artifact_prefix(name, artifact_sha256) + SIGNATURE_NAME
+
+
+def public_key_key(key_id: str) -> str:
+    """Key of a public key that signs manifests, as PEM."""
+    return f"{PUBLIC_KEYS_PREFIX}{key_id}.pem"
 
 
 def live_pointer_key(name: str) -> str:

@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.nag import accept_finding
 from infra.stages import StageConfig
-from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
+from nvfp4_ddim_contracts.keys import MODELS_PREFIX, PUBLIC_KEYS_PREFIX, RESULTS_PREFIX
 
 __all__ = ["Cdn"]
 
@@ -57,6 +57,7 @@ class Cdn(Construct):
             additional_behaviors={
                 f"/{RESULTS_PREFIX}*": _behavior(results, headers, trusted),
                 f"/{MODELS_PREFIX}*": _behavior(artifacts, headers),
+                f"/{PUBLIC_KEYS_PREFIX}*": _behavior(artifacts, headers),
             },
             price_class=cloudfront.PriceClass[f"PRICE_CLASS_{config.price_class}"],
             http_version=cloudfront.HttpVersion.HTTP2_AND_3,

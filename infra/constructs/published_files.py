@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
+from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as s3_assets
 from constructs import Construct
 
 from infra.lambda_bundle import LambdaBundle
 from infra.stages import StageConfig
+from nvfp4_ddim_contracts.keys import PUBLIC_KEYS_PREFIX
 
-from .grants import delete_objects, list_objects, read_objects, write_objects
+from .grants import allow, delete_objects, list_objects, read_objects, write_objects
 from .python_function import PythonFunction
 
 __all__ = ["FilePublisher", "Pointer", "PublishedFiles"]
@@ -59,6 +61,7 @@ class PublishedFiles(Construct):
         family: str | None = None,
         cache_control: str | None = None,
         last: str | None = None,
+        signing_key: kms.IKey | None = None,
         inline: Mapping[str, str] | None = None,
         pointer: Pointer | None = None,
     ) -> None:
@@ -75,6 +78,7 @@ class PublishedFiles(Construct):
                 the publisher needs it to remove the release before. The prefix where not given.
             cache_control: Header of the directory's files.
             last: The file that is written after all others.
+            signing_key: Signs the file that is written last.
             inline: Names to texts, published beside the files.
             pointer: Written after everything else.
         """
@@ -86,6 +90,9 @@ class PublishedFiles(Construct):
         write_objects(publisher, bucket, f"{owned}*")
         delete_objects(publisher, bucket, f"{owned}*")
         list_objects(publisher, bucket, owned)
+        if signing_key is not None:
+            allow(publisher, ["kms:GetPublicKey", "kms:Sign"], [signing_key.key_arn])
+            write_objects(publisher, bucket, f"{PUBLIC_KEYS_PREFIX}*")
         properties: dict[str, Any] = {
             "SourceBucket": asset.s3_bucket_name,
             "SourceKey": asset.s3_object_key,
@@ -93,6 +100,7 @@ class PublishedFiles(Construct):
             "DestinationPrefix": prefix,
             "CacheControl": cache_control,
             "LastKey": last,
+            "SigningKeyArn": signing_key.key_arn if signing_key else None,
             "InlineFiles": dict(inline) if inline else None,
             "PointerKey": pointer.key if pointer else None,
             "PointerBody": pointer.body if pointer else None,

@@ -61,6 +61,7 @@ class InferenceStack(cdk.Stack):
             family=release.family,
             cache_control=_FOR_EVER,
             last=MANIFEST_NAME,
+            signing_key=storage.manifest_key,
             pointer=Pointer(key=release.pointer_key, body=release.live.model_dump_json()),
         )
         # By its ARN alone: no statement may flow back into the storage stack.

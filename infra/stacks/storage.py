@@ -12,6 +12,7 @@ from infra.constructs.buckets import (
 )
 from infra.constructs.cdn import Cdn
 from infra.constructs.job_table import JobTable
+from infra.constructs.manifest_key import ManifestKey
 from infra.constructs.people import ConsoleClient, People
 from infra.constructs.private_network import PrivateNetwork
 from infra.constructs.published_files import FilePublisher
@@ -34,6 +35,7 @@ class StorageStack(cdk.Stack):
         batches: Manifests and what was made of them.
         console: The console page.
         table: Jobs.
+        manifest_key: Signs the manifests of published artifacts.
         signing_key: Signs links to results.
         people: Who may sign in.
         console_client: The console, where people sign in.
@@ -65,6 +67,7 @@ class StorageStack(cdk.Stack):
         self.batches = BatchBucket(self, "Batches", config=config, key=self.key, logs=logs)
         self.console = ConsoleBucket(self, "Console", config=config, logs=logs)
         self.table = JobTable(self, "Jobs", config=config, key=self.key)
+        self.manifest_key = ManifestKey(self, "ManifestKey", config=config)
         self.signing_key = SigningKey(
             self, "SigningKey", config=config, bundle=bundle, key=self.key
         )

@@ -19,6 +19,7 @@ __all__ = [
     "dynamodb",
     "endpoint_calls",
     "functions",
+    "kms",
     "s3",
     "s3_forms",
     "sagemaker_runtime",
@@ -39,6 +40,12 @@ _CONFIG = Config(
 def dynamodb() -> "DynamoDBClient":
     """The DynamoDB client."""
     return boto3.client("dynamodb", config=_CONFIG)
+
+
+@cache
+def kms() -> Any:
+    """The KMS client."""
+    return boto3.client("kms", config=_CONFIG)
 
 
 @cache

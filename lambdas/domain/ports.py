@@ -30,6 +30,7 @@ __all__ = [
     "JobMeter",
     "JobStore",
     "KeyPairs",
+    "ManifestSigner",
     "MessageQueue",
     "ModelCatalogue",
     "ObjectStore",
@@ -264,6 +265,18 @@ class KeyPairs(Protocol):
 
     def public_key(self, private_pem: str) -> str | None:
         """The public key that belongs to a private one, or None if the text is not such a key."""
+        ...
+
+
+class ManifestSigner(Protocol):
+    """A private key that never leaves its key management service."""
+
+    def public_key(self) -> bytes:
+        """The public key as DER SubjectPublicKeyInfo."""
+        ...
+
+    def sign(self, message: bytes) -> bytes:
+        """The DER signature, ECDSA on P-256 with SHA-256, of at most 4096 bytes."""
         ...
 
 

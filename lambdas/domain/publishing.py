@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from .errors import ResourceError
 from .ports import Archive, FileStore
+from .release_signing import ReleaseSigning
 
 __all__ = ["FilePublisher", "Publication", "PublicationReport", "content_type_of"]
 
@@ -53,10 +54,15 @@ class PublicationReport:
 
 @dataclass(frozen=True)
 class FilePublisher:
-    """Publishes to one bucket. `check_time` is called before every file; it may raise to stop."""
+    """Publishes to one bucket. `check_time` is called before every file; it may raise to stop.
+
+    With `signing`, the file that is written last is signed first: whoever sees it finds the
+    signature and the public key in their places.
+    """
 
     files: FileStore
     check_time: Callable[[], None]
+    signing: ReleaseSigning | None = None
 
     def publish(self, archive: Archive | None, publication: Publication) -> PublicationReport:
         """Write the archive's files, the inline files and the pointer, in this order.
@@ -67,12 +73,15 @@ class FilePublisher:
             ResourceError: A name would leave the prefix, or the file to write last is missing.
         """
         names = _in_order(archive.names() if archive else (), publication)
-        total = self._upload_members(archive, names, publication) if archive else 0
+        signed = self._signed(archive, publication)
+        total = self._upload_members(archive, names, publication, signed) if archive else 0
         for name, text in publication.inline_files.items():
             total += self._write_text(publication.prefix + name, text)
         if archive is not None or publication.inline_files:
             written = {publication.prefix + name for name in (*names, *publication.inline_files)}
-            kept = written | ({publication.pointer_key} if publication.pointer_key else set())
+            kept = written | signed.keys()
+            if publication.pointer_key:
+                kept.add(publication.pointer_key)
             self.files.delete_below(publication.prefix, keep=frozenset(kept), purge_versions=False)
         if publication.pointer_key is not None:
             self._write_text(publication.pointer_key, publication.pointer_body)
@@ -88,10 +97,27 @@ class FilePublisher:
             publication.prefix, keep=frozenset(), purge_versions=publication.purge_versions
         )
 
-    def _upload_members(self, archive: Archive, names: list[str], publication: Publication) -> int:
+    def _signed(self, archive: Archive | None, publication: Publication) -> dict[str, str]:
+        """Signature and public key by their keys in the bucket; none without a signer."""
+        last = publication.last_name
+        if self.signing is None or archive is None or last is None:
+            return {}
+        with archive.open(last) as stream:
+            return self.signing.companions(stream, publication.prefix)
+
+    def _upload_members(
+        self,
+        archive: Archive,
+        names: list[str],
+        publication: Publication,
+        before_last: dict[str, str],
+    ) -> int:
         total = 0
         for name in names:
             self.check_time()
+            if name == publication.last_name:
+                for key, text in before_last.items():
+                    self._write_text(key, text)
             with archive.open(name) as stream:
                 self.files.upload(
                     publication.prefix + name,

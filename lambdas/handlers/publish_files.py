@@ -12,6 +12,8 @@ Properties (all values are strings, as CloudFormation makes them):
     SourceKey
     LastKey             optional member of the zip that is written after all others, such as
                         "manifest.json": its presence means that all files are there
+    SigningKeyArn       optional KMS key (ECC_NIST_P256) that signs the file LastKey: the signature
+                        "manifest.json.sig" and "keys/<key id>.pem" are written just before it
     CacheControl        optional header of the zip's files; default "no-cache"
     InlineFiles         optional map of names below the prefix to texts (such as config.json);
                         always "no-cache"; written after the zip, replacing a member of that name
@@ -35,7 +37,8 @@ Attributes (Fn::GetAtt): Bucket, Prefix, FileCount, Bytes.
 
 The function needs s3:GetObject on the source; on the destination s3:PutObject, s3:GetObject,
 s3:DeleteObject, s3:AbortMultipartUpload, s3:ListBucket, and with PurgeVersions
-s3:DeleteObjectVersion and s3:ListBucketVersions; and the use of the keys that encrypt them.
+s3:DeleteObjectVersion and s3:ListBucketVersions; the use of the keys that encrypt them; and on
+SigningKeyArn kms:Sign and kms:GetPublicKey.
 """
 
 from collections.abc import Callable
@@ -76,6 +79,7 @@ class PublishProperties(BaseModel):
     source_bucket: NonEmpty | None = Field(None, alias="SourceBucket")
     source_key: NonEmpty | None = Field(None, alias="SourceKey")
     last_key: NonEmpty | None = Field(None, alias="LastKey")
+    signing_key_arn: NonEmpty | None = Field(None, alias="SigningKeyArn")
     cache_control: NonEmpty = Field("no-cache", alias="CacheControl")
     inline_files: dict[str, str] = Field(default_factory=dict, alias="InlineFiles")
     pointer_key: NonEmpty | None = Field(None, alias="PointerKey")
@@ -86,6 +90,8 @@ class PublishProperties(BaseModel):
     def _pairs_are_whole(self) -> Self:
         if (self.source_bucket is None) != (self.source_key is None):
             raise ValueError("SourceBucket and SourceKey need each other.")
+        if self.signing_key_arn is not None and self.last_key is None:
+            raise ValueError("SigningKeyArn needs LastKey: that is the file it signs.")
         if (self.pointer_key is None) != (self.pointer_body is None):
             raise ValueError("PointerKey and PointerBody need each other.")
         return self
@@ -107,7 +113,7 @@ class PublishProperties(BaseModel):
 def _operate(request: CustomResourceRequest, check_time: Callable[[], None]) -> Reply:
     properties = _parse(request)
     bucket, prefix = properties.destination_bucket, properties.destination_prefix
-    publisher = wiring.file_publisher(bucket, check_time)
+    publisher = wiring.file_publisher(bucket, check_time, properties.signing_key_arn)
     if request.is_deletion:
         publisher.withdraw(properties.publication)
         return Reply(request.physical_id)

@@ -34,6 +34,7 @@ class EncryptionKey(ApiAdapter):
             Description=properties.get("Description", ""),
             Policy=json.dumps(properties["KeyPolicy"]),
             KeyUsage=properties.get("KeyUsage", "ENCRYPT_DECRYPT"),
+            KeySpec=properties.get("KeySpec", "SYMMETRIC_DEFAULT"),
         )["KeyMetadata"]
         if as_bool(properties.get("EnableKeyRotation", False)):
             client.enable_key_rotation(KeyId=key["KeyId"])

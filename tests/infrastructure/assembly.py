@@ -62,10 +62,18 @@ class Assembly:
     batch: Template
     api: Template
     observability: Template
+    edge: Template
 
     @property
     def templates(self) -> tuple[Template, ...]:
-        return (self.storage, self.inference, self.batch, self.api, self.observability)
+        return (
+            self.storage,
+            self.inference,
+            self.batch,
+            self.api,
+            self.observability,
+            self.edge,
+        )
 
     def all_of(self, kind: str) -> Iterator[tuple[Template, str, Resource]]:
         """Every resource of a type."""

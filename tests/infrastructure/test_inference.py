@@ -31,6 +31,17 @@ def test_the_manifest_comes_last_and_the_pointer_after_it(assembly: Assembly) ->
     assert "immutable" in files["CacheControl"]
 
 
+def test_the_publisher_may_sign_with_the_manifest_key_alone(assembly: Assembly) -> None:
+    key = assembly.inference.only("Custom::PublishFiles")["SigningKeyArn"]
+    allowed = [
+        statement["Resource"]
+        for policy in assembly.inference.of_type("AWS::IAM::Policy").values()
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        if "kms:Sign" in statement["Action"]
+    ]
+    assert allowed == [key]
+
+
 def test_answers_and_failures_go_to_the_results_bucket_and_to_topics(assembly: Assembly) -> None:
     config = assembly.inference.only("AWS::SageMaker::EndpointConfig")["AsyncInferenceConfig"]
     output = config["OutputConfig"]

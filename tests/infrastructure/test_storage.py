@@ -6,11 +6,19 @@ from tests.infrastructure.assembly import Assembly, Resource
 
 
 def test_the_key_rotates_and_services_use_it_for_this_account_only(assembly: Assembly) -> None:
-    key = assembly.storage.only("AWS::KMS::Key")
+    keys = [each["Properties"] for each in assembly.storage.of_type("AWS::KMS::Key").values()]
+    (key,) = (each for each in keys if "KeySpec" not in each)
     assert key["EnableKeyRotation"] is True
     for statement in key["KeyPolicy"]["Statement"]:
         if "Service" in statement["Principal"]:
             assert "AWS::AccountId" in json.dumps(statement["Condition"])
+
+
+def test_manifests_are_signed_by_an_elliptic_curve_key(assembly: Assembly) -> None:
+    keys = [each["Properties"] for each in assembly.storage.of_type("AWS::KMS::Key").values()]
+    (key,) = (each for each in keys if each.get("KeySpec"))
+    assert (key["KeySpec"], key["KeyUsage"]) == ("ECC_NIST_P256", "SIGN_VERIFY")
+    assert "EnableKeyRotation" not in key
 
 
 def test_no_bucket_is_public_or_readable_without_tls(assembly: Assembly) -> None:
@@ -76,9 +84,10 @@ def distribution(assembly: Assembly) -> Resource:
 
 def test_results_need_a_signature_and_nothing_else_does(distribution: Resource) -> None:
     behaviours = {each["PathPattern"]: each for each in distribution["CacheBehaviors"]}
-    assert set(behaviours) == {"/results/*", "/models/*"}
+    assert set(behaviours) == {"/results/*", "/models/*", "/keys/*"}
     assert len(behaviours["/results/*"]["TrustedKeyGroups"]) == 1
     assert "TrustedKeyGroups" not in behaviours["/models/*"]
+    assert "TrustedKeyGroups" not in behaviours["/keys/*"]
     assert "TrustedKeyGroups" not in distribution["DefaultCacheBehavior"]
 
 

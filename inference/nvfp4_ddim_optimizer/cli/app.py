@@ -7,9 +7,11 @@ import typer
 from nvfp4_ddim_optimizer import __version__
 
 from .convert import convert
+from .edge import edge
 from .generate import generate
 from .inspect import inspect
 from .plan import plan
+from .pull import pull
 from .quantize import quantize
 from .runtime import ErrorReportingGroup, out, prepare_process
 from .serve import serve
@@ -59,15 +61,18 @@ def _root(
       [cyan]nvfp4-ddim plan OUT[/]                      will it fit, and how long does it take?
       [cyan]nvfp4-ddim inspect OUT[/]                   what became of every layer
       [cyan]nvfp4-ddim convert OUT DIR --to comfyui[/]  other tools' NVFP4 files, and back
+      [cyan]nvfp4-ddim pull NAME --cdn URL[/]           fetch a published model, checked
       [cyan]nvfp4-ddim serve --model OUT[/]             the same over HTTP
     """
     prepare_process(debug=debug)
 
 
-_NEED_ARGUMENTS = (generate, plan, quantize, inspect, convert)
+_NEED_ARGUMENTS = (generate, plan, quantize, inspect, convert, pull)
 
 for command in (*_NEED_ARGUMENTS, verify, serve):
     app.command(no_args_is_help=command in _NEED_ARGUMENTS)(command)
+
+app.add_typer(edge, name="edge")
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """`publish_files` and `signing_key` against moto and a listening CloudFormation."""
 
+import hashlib
 import io
 import json
 import threading
@@ -9,8 +10,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from types import SimpleNamespace
 from typing import Any
 
+import boto3
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
+from nvfp4_ddim_contracts import ManifestSignature
+from nvfp4_ddim_contracts.signatures import signed_message
 
 SOURCE = {"SourceBucket": "artifact-bucket", "SourceKey": "asset.zip"}
 
@@ -107,6 +114,39 @@ def test_a_zip_is_published_and_withdrawn(cloud: SimpleNamespace, send: Any) -> 
     gone = send("publish_files", "Delete", properties, answer["PhysicalResourceId"])
     assert gone["Status"] == "SUCCESS"
     assert _keys(cloud) == []
+
+
+def test_a_manifest_is_signed_by_kms(cloud: SimpleNamespace, send: Any) -> None:
+    kms = boto3.client("kms")
+    key = kms.create_key(KeySpec="ECC_NIST_P256", KeyUsage="SIGN_VERIFY")["KeyMetadata"]["Arn"]
+    manifest = b"{}" * 5_000
+    _zip(cloud, {"manifest.json": manifest, "weights": b""})
+    properties = {
+        **SOURCE,
+        "DestinationBucket": "results-bucket",
+        "DestinationPrefix": "models/m/abc/",
+        "LastKey": "manifest.json",
+        "SigningKeyArn": key,
+    }
+    assert send("publish_files", "Create", properties)["Status"] == "SUCCESS"
+    (pem_key,) = _keys(cloud, "keys/")
+
+    def read(name: str) -> bytes:
+        return bytes(cloud.s3.get_object(Bucket="results-bucket", Key=name)["Body"].read())
+
+    signature = ManifestSignature.model_validate_json(read("models/m/abc/manifest.json.sig"))
+    assert pem_key == f"keys/{signature.key_id}.pem"
+    public: Any = load_pem_public_key(read(pem_key))
+    message = signed_message(hashlib.sha256(manifest).hexdigest())
+    public.verify(signature.signature, message, ec.ECDSA(hashes.SHA256()))
+
+
+def test_a_signature_needs_to_know_what_to_sign(cloud: SimpleNamespace, send: Any) -> None:
+    answer = send(
+        "publish_files", "Create", {"DestinationBucket": "results-bucket", "SigningKeyArn": "arn"}
+    )
+    assert answer["Status"] == "FAILED"
+    assert "LastKey" in answer["Reason"]
 
 
 def test_an_update_removes_what_is_no_longer_there(cloud: SimpleNamespace, send: Any) -> None:
