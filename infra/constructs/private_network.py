@@ -23,6 +23,7 @@ OUTSIDE: Mapping[str, str] = {
     "deliver_webhook": "calls addresses on the public internet, which callers name",
     "publish_files": "answers to CloudFormation, at deployment only",
     "signing_key": "answers to CloudFormation, at deployment only",
+    "stop_spending": "takes machines away by Application Auto Scaling, and sees no caller's data",
 }
 _ZONES = 2
 _HTTPS = ec2.Port.tcp(443)

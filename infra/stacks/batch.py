@@ -50,6 +50,7 @@ class BatchStack(cdk.Stack):
                 "INSTANCE_TYPE": config.capacity.instance_type,
                 "JOB_DEADLINE_SECONDS": str(config.times.deadline_seconds),
                 "JOB_LIFETIME_SECONDS": str(config.times.lifetime_seconds),
+                "LANE_OFFERS": config.lanes.offers().model_dump_json(exclude_none=True),
                 "RESULTS_BUCKET": storage.results.bucket_name,
                 "TABLE_NAME": storage.table.table_name,
                 "TOLERATED_FAILURE_PERCENTAGE": str(config.batches.tolerated_failure_percentage),

@@ -16,16 +16,9 @@ from infra.lane_options import (
     ServerlessLane,
     WarmWindow,
 )
-from infra.stages import StageConfig, stage_config
+from infra.stages import stage_config
 from nvfp4_ddim_contracts import Lane, LaneOffers
-from tests.infrastructure.assembly import (
-    IMAGE_URI,
-    REPOSITORY,
-    Assembly,
-    Resource,
-    read_template,
-    write_artifact,
-)
+from tests.infrastructure.assembly import Assembly, Resource, synthesise
 
 WINDOW = WarmWindow(start="0 7 ? * MON-FRI *", end="0 18 ? * MON-FRI *", instances=2)
 LANES = Lanes(
@@ -40,29 +33,8 @@ LANES = Lanes(
 @pytest.fixture(scope="module")
 def every_lane(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
     """cdk-nag's checks run in this synthesis, too."""
-    import aws_cdk as cdk
-
-    from infra.lambda_bundle import LambdaBundle
-    from infra.service import add_service
-
-    scratch = tmp_path_factory.mktemp("lanes")
-    code, output = scratch / "code", scratch / "cdk.out"
-    code.mkdir()
-    (code / "placeholder.py").touch()
-    prod = stage_config("prod")
-    config: StageConfig = replace(
-        prod,
-        model_directory=write_artifact(scratch / "model"),
-        capacity=replace(prod.capacity, warm_windows=(WINDOW,)),
-        lanes=LANES,
-    )
-    context = json.loads((REPOSITORY / "cdk.json").read_text())["context"]
-    app = cdk.App(outdir=str(output), context=context)
-    bundle = LambdaBundle(directory=code, content_hash="0" * 32)
-    add_service(app, config=config, bundle=bundle, image_uri=IMAGE_URI)
-    app.synth()
-    names = ("storage", "inference", "api")
-    return Assembly(output, *(read_template(output, name, "prod") for name in names))
+    capacity = replace(stage_config("prod").capacity, warm_windows=(WINDOW,))
+    return synthesise(tmp_path_factory.mktemp("lanes"), "prod", capacity=capacity, lanes=LANES)
 
 
 def _properties(assembly: Assembly, kind: str, part: str) -> Resource:

@@ -1,10 +1,13 @@
 """The network without a way out."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from infra.constructs.private_network import OUTSIDE
+from infra.errors import LaneOptionError
+from infra.lane_options import Lanes, ServerlessLane
 from infra.stages import stage_config
 from tests.infrastructure.assembly import Assembly
 
@@ -36,8 +39,8 @@ def test_the_services_that_are_called_have_endpoints(guarded: Assembly) -> None:
         for each in endpoints
     }
     assert {name for name, kind in names.items() if kind == "Gateway"} == {"s3", "dynamodb"}
-    assert len(names) == 8
-    for name in ("runtime", "sqs", "sns", "secretsmanager", "kms", "logs"):
+    assert len(names) == 9
+    for name in ("runtime", "states", "sqs", "sns", "secretsmanager", "kms", "logs"):
         assert names[name] == "Interface", names
     assert all(each["PrivateDnsEnabled"] for each in endpoints if "SubnetIds" in each)
 
@@ -47,7 +50,7 @@ def test_endpoints_listen_to_the_inside_alone(guarded: Assembly) -> None:
         rule["Properties"]
         for rule in guarded.storage.of_type("AWS::EC2::SecurityGroupIngress").values()
     ]
-    assert len(ingress) == 6
+    assert len(ingress) == 7
     for rule in ingress:
         assert (rule["FromPort"], rule["ToPort"]) == (443, 443)
         assert "Inside" in json.dumps(rule["SourceSecurityGroupId"])
@@ -77,9 +80,12 @@ def test_what_handles_data_is_inside_and_the_rest_says_why_not(guarded: Assembly
 
 
 def test_containers_are_inside(guarded: Assembly) -> None:
-    model = guarded.inference.only("AWS::SageMaker::Model")
-    assert len(model["VpcConfig"]["Subnets"]) == 2
-    assert len(model["VpcConfig"]["SecurityGroupIds"]) == 1
+    models = guarded.inference.of_type("AWS::SageMaker::Model")
+    assert models
+    for model in models.values():
+        network = model["Properties"]["VpcConfig"]
+        assert len(network["Subnets"]) == 2
+        assert len(network["SecurityGroupIds"]) == 1
     assert "ec2:CreateNetworkInterfacePermission" in json.dumps(
         guarded.inference.of_type("AWS::IAM::Policy")
     )
@@ -87,3 +93,9 @@ def test_containers_are_inside(guarded: Assembly) -> None:
 
 def test_what_was_refused_is_logged(guarded: Assembly) -> None:
     assert guarded.storage.only("AWS::EC2::FlowLog")["TrafficType"] == "REJECT"
+
+
+def test_other_lanes_do_not_fit_into_it() -> None:
+    lanes = Lanes(serverless=ServerlessLane())
+    with pytest.raises(LaneOptionError, match="leave the others out"):
+        replace(stage_config("prod"), private_network=True, lanes=lanes)
