@@ -124,7 +124,8 @@ class Launcher:
             require_isolated(self.environment)
             path = os.pathsep.join([str(self.package), str(self.runtime_layer)])
             self._process = subprocess.Popen(
-                [sys.executable, "-S", str(_WORKER), self._socket_path],
+                # -P: the worker's own neighbours are no modules of the function.
+                [sys.executable, "-S", "-P", str(_WORKER), self._socket_path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

@@ -53,6 +53,10 @@ ENVIRONMENT = {
     "ENDPOINT_NAME": ENDPOINT,
     "INSTANCE_TYPE": "ml.g6.xlarge",
     "MAX_ATTEMPTS": "2",
+    "PEOPLE_USAGE_KEY": "people",
+    "TOKEN_CLIENT_ID": "console",
+    "TOKEN_ISSUER": "https://cognito-idp.eu-central-1.amazonaws.com/eu-central-1_people",
+    "TOKEN_KEYS_URL": "https://keys.invalid/jwks.json",
     "WEBHOOK_SECRET_ID": WEBHOOK_SECRET,
     "ALLOWED_ORIGIN": "https://console.example",
 }

@@ -1,6 +1,7 @@
 """One id from the caller's request to the stored picture, and metrics of what happened."""
 
 import json
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -8,14 +9,17 @@ from typing import Any
 import pytest
 
 from lambdas.adapters import clients
+from lambdas.observability import logger
 from nvfp4_ddim_contracts.keys import job_id_from_attributes
 
 Lines = Callable[[], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def lines(capsys: pytest.CaptureFixture[str]) -> Lines:
+def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Lines:
     """What was printed since the last call, which is what CloudWatch gets."""
+    # The logger of the process may be older than this test's standard output.
+    monkeypatch.setattr(logger().registered_handler, "stream", sys.stdout)
 
     def read() -> list[dict[str, Any]]:
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
