@@ -73,12 +73,22 @@ class InferenceCapacity:
     warm_windows: tuple[WarmWindow, ...] = ()
     startup_timeout_seconds: int = 900
 
+    @property
+    def priced_instance_type(self) -> str:
+        """What a job's cost is estimated by; no type has this name where several may serve."""
+        return "several" if self.pools else self.instance_type
+
     def __post_init__(self) -> None:
-        """Check the ladder.
+        """Check the ladder and the windows.
 
         Raises:
-            LaneOptionError: It is longer than SageMaker's, or names a type twice.
+            LaneOptionError: The ladder is longer than SageMaker's, or names a type twice; or a
+                window keeps more instances than there may be.
         """
+        if any(window.instances > self.max_instances for window in self.warm_windows):
+            raise LaneOptionError(
+                f"A warm window keeps more than the {self.max_instances} instances there may be."
+            )
         types = [pool.instance_type for pool in self.pools]
         if len(types) > _MAX_POOLS or len(set(types)) != len(types):
             raise LaneOptionError(

@@ -74,7 +74,11 @@ class Agent:
         Returns:
             IDLE: There is no job. DONE: One ended. WAITING: The network failed; try again later.
         """
-        entry = self.journal.read() or self._take()
+        try:
+            entry = self.journal.read() or self._take()
+        except (JobServiceError, JobGoneError) as error:
+            _LOGGER.warning("no jobs: %s", error)
+            return StepResult.WAITING
         if entry is None:
             return StepResult.IDLE
         try:
@@ -90,11 +94,7 @@ class Agent:
         return self._finish(entry)
 
     def _take(self) -> JournalEntry | None:
-        try:
-            job = self.service.next_job()
-        except JobServiceError as error:
-            _LOGGER.warning("no jobs: %s", error)
-            return None
+        job = self.service.next_job()
         if job is None:
             return None
         document = self._understand(job)

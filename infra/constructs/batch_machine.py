@@ -24,6 +24,8 @@ __all__ = ["BatchMachine"]
 # All jobs of a task have ended by their deadline and the sweep after it; what is left is slack.
 _SLACK = cdk.Duration.minutes(20)
 _LONGEST_BATCH = cdk.Duration.days(14)
+_WHILE_STOPPED = cdk.Duration.minutes(15)
+_DAYS_STOPPED = 7
 _MAP = "Rows"
 # What every task is told of its run.
 _RUN = ("batch", "run", "started_at")
@@ -172,7 +174,9 @@ class BatchMachine(Construct):
             _MAP,
             label=_MAP,
             max_concurrency=limits.max_concurrent_tasks,
-            tolerated_failure_percentage=limits.tolerated_failure_percentage,
+            # The last step judges by rows, and writes down what became of each of them: a map
+            # that gives up earlier would leave nothing.
+            tolerated_failure_percentage=100,
             item_reader=sfn.S3JsonLItemReader(
                 bucket=self._bucket, key=sfn.JsonPath.string_at("$.items_key")
             ),
@@ -211,6 +215,13 @@ class BatchMachine(Construct):
         )
         # Begun again, a task finds its jobs; it helps where the word of their end was lost.
         task.add_retry(errors=[sfn.Errors.TIMEOUT], max_attempts=1)
+        # While the service is stopped no row is refused: the task asks again, for a week.
+        task.add_retry(
+            errors=["ServiceStoppedError"],
+            interval=_WHILE_STOPPED,
+            backoff_rate=1,
+            max_attempts=_DAYS_STOPPED * 24 * 60 // int(_WHILE_STOPPED.to_minutes()),
+        )
         return task
 
     def _start_on_drop(self) -> None:

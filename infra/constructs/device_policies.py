@@ -52,7 +52,7 @@ class DevicePolicy(iot.CfnPolicy):
 
 
 class ClaimPolicy(iot.CfnPolicy):
-    """A new device with the certificate that all of a batch share: it may become a thing, once."""
+    """A new device with the certificate that all of a batch share: it may become a thing."""
 
     def __init__(self, scope: Construct, construct_id: str, *, name: str, template: str) -> None:
         """Define the policy.

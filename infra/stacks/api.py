@@ -153,7 +153,7 @@ def _values(
         "CDN_SIGNING_SECRET_ID": storage.signing_key.secret.secret_arn,
         "DEFAULT_MODEL": config.model_name,
         "ENDPOINT_NAME": inference.endpoint.endpoint.attr_endpoint_name,
-        "INSTANCE_TYPE": config.capacity.instance_type,
+        "INSTANCE_TYPE": config.capacity.priced_instance_type,
         "JOB_DEADLINE_SECONDS": str(times.deadline_seconds),
         "JOB_LIFETIME_SECONDS": str(times.lifetime_seconds),
         "LANE_OFFERS": config.lanes.offers().model_dump_json(exclude_none=True),

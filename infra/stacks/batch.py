@@ -47,7 +47,7 @@ class BatchStack(cdk.Stack):
                 "ARTIFACT_BUCKET": storage.artifacts.bucket_name,
                 "BATCH_BUCKET": storage.batches.bucket_name,
                 "DEFAULT_MODEL": config.model_name,
-                "INSTANCE_TYPE": config.capacity.instance_type,
+                "INSTANCE_TYPE": config.capacity.priced_instance_type,
                 "JOB_DEADLINE_SECONDS": str(config.times.deadline_seconds),
                 "JOB_LIFETIME_SECONDS": str(config.times.lifetime_seconds),
                 "LANE_OFFERS": config.lanes.offers().model_dump_json(exclude_none=True),

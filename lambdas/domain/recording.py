@@ -11,9 +11,9 @@ from enum import StrEnum
 
 from pydantic import ValidationError
 
-from nvfp4_ddim_contracts import GenerationResult, ImageFormat, JobState
+from nvfp4_ddim_contracts import GenerationResult, ImageFormat, JobState, Lane
 from nvfp4_ddim_contracts.keys import result_image_key
-from nvfp4_ddim_contracts.pricing import estimate_inference
+from nvfp4_ddim_contracts.pricing import CostEstimate, estimate_inference
 
 from .errors import NotificationError, ObjectNotFoundError, TransitionRefusedError
 from .failures import AttemptFailure, classify_failure, unreadable_answer
@@ -87,10 +87,7 @@ class ResultRecorder:
                     images=images,
                     provenance=result.provenance,
                     timings=result.timings,
-                    cost_estimate=estimate_inference(
-                        self.instance_type,
-                        result.timings.generate_seconds + result.timings.encode_seconds,
-                    ),
+                    cost_estimate=self._cost(job, result),
                 )
             )
         except TransitionRefusedError:
@@ -98,6 +95,15 @@ class ResultRecorder:
             raise
         self.meter.succeeded(done, latency_of(done, notification.finished_at or done.updated_at))
         return Outcome.SUCCEEDED
+
+    def _cost(self, job: JobRecord, result: GenerationResult) -> CostEstimate | None:
+        """Of the asynchronous lane, whose machine is known; none is better than a wrong one."""
+        if job.lane is not Lane.ASYNC:
+            return None
+        timings = result.timings
+        return estimate_inference(
+            self.instance_type, timings.generate_seconds + timings.encode_seconds
+        )
 
     def _write_images(self, job_id: str, result: GenerationResult) -> tuple[StoredImage, ...]:
         images = []

@@ -26,7 +26,7 @@ def test_every_map_is_bounded_by_the_stage(states: dict[str, Any]) -> None:
     for state in maps(states):
         assert state["MaxConcurrency"] == limits.max_concurrent_tasks > 0
         assert state["ItemBatcher"]["MaxItemsPerBatch"] == limits.rows_per_task
-        assert state["ToleratedFailurePercentage"] == limits.tolerated_failure_percentage
+        assert state["ToleratedFailurePercentage"] == 100
         assert state["ResultWriter"]["Parameters"]["Prefix.$"] == "$.results_prefix"
 
 

@@ -18,8 +18,12 @@ Lines = Callable[[], list[dict[str, Any]]]
 @pytest.fixture
 def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Lines:
     """What was printed since the last call, which is what CloudWatch gets."""
-    # The logger of the process may be older than this test's standard output.
-    monkeypatch.setattr(logger().registered_handler, "stream", sys.stdout)
+    # The process's logger may be older than this test's standard output.
+    current = SimpleNamespace(
+        write=lambda text: sys.stdout.write(text),  # noqa: PLW0108 - looked up at each call
+        flush=lambda: sys.stdout.flush(),  # noqa: PLW0108
+    )
+    monkeypatch.setattr(logger().registered_handler, "stream", current)
 
     def read() -> list[dict[str, Any]]:
         return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
