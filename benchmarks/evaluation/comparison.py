@@ -22,7 +22,7 @@ from .samples import SampleSet
 
 __all__ = ["Comparison", "Judge"]
 
-_RESAMPLES = 20
+_RESAMPLES = 10
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,16 @@
 """REST API types: moto's API has them all, its CloudFormation only some, and those partly."""
 
 import json
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from local.api_front.streaming import is_streaming
 from local.errors import ProvisioningError
 
-from .adapter import ApiAdapter, Properties, Provisioned, ResourceAdapter, ResourceRequest
+from .adapter import Properties, Provisioned, ResourceAdapter, ResourceRequest
+from .usage_plans import GatewayAdapter, usage_plan_adapters
 from .values import as_bool, lower_first, present
 
 __all__ = ["api_gateway_adapters"]
-
-
-class _Gateway(ApiAdapter):
-    @property
-    def _api(self) -> Any:
-        return self._client("apigateway")
 
 
 class Account(ResourceAdapter):
@@ -31,7 +26,7 @@ class Account(ResourceAdapter):
         """Nothing was made."""
 
 
-class RestApi(_Gateway):
+class RestApi(GatewayAdapter):
     """APIs, with the source of their keys and their binary media types."""
 
     types: ClassVar = ("AWS::ApiGateway::RestApi",)
@@ -64,7 +59,7 @@ def _lowered(properties: Properties | None) -> Properties | None:
     return None if properties is None else lower_first(properties)
 
 
-class Method(_Gateway):
+class Method(GatewayAdapter):
     """Methods with their authoriser, validator, models and integration."""
 
     types: ClassVar = ("AWS::ApiGateway::Method",)
@@ -150,7 +145,7 @@ def _method_key(properties: Properties) -> dict[str, str]:
     }
 
 
-class Model(_Gateway):
+class Model(GatewayAdapter):
     """JSON schemas of request bodies."""
 
     types: ClassVar = ("AWS::ApiGateway::Model",)
@@ -174,7 +169,7 @@ class Model(_Gateway):
         """The model goes with its API; moto cannot delete one."""
 
 
-class RequestValidator(_Gateway):
+class RequestValidator(GatewayAdapter):
     """What is validated before the integration runs."""
 
     types: ClassVar = ("AWS::ApiGateway::RequestValidator",)
@@ -198,7 +193,7 @@ class RequestValidator(_Gateway):
         )
 
 
-class Authorizer(_Gateway):
+class Authorizer(GatewayAdapter):
     """Lambda authorisers."""
 
     types: ClassVar = ("AWS::ApiGateway::Authorizer",)
@@ -231,7 +226,7 @@ class Authorizer(_Gateway):
         )
 
 
-class GatewayResponse(_Gateway):
+class GatewayResponse(GatewayAdapter):
     """Answers of the gateway itself, such as the one to a missing key."""
 
     types: ClassVar = ("AWS::ApiGateway::GatewayResponse",)
@@ -257,7 +252,7 @@ class GatewayResponse(_Gateway):
         )
 
 
-class Deployment(_Gateway):
+class Deployment(GatewayAdapter):
     """Snapshots of an API; the local front always serves the API as it is."""
 
     types: ClassVar = ("AWS::ApiGateway::Deployment",)
@@ -271,7 +266,7 @@ class Deployment(_Gateway):
         """The deployment goes with its API: a stage may still use it here."""
 
 
-class Stage(_Gateway):
+class Stage(GatewayAdapter):
     """Stages; the local API front serves the one that exists."""
 
     types: ClassVar = ("AWS::ApiGateway::Stage",)
@@ -312,93 +307,9 @@ class Stage(_Gateway):
         )
 
 
-class ApiKey(_Gateway):
-    """API keys."""
-
-    types: ClassVar = ("AWS::ApiGateway::ApiKey",)
-    name_property: ClassVar = "Name"
-
-    def create(self, request: ResourceRequest) -> Provisioned:
-        """Make the key."""
-        properties = request.properties
-        key = self._api.create_api_key(
-            name=request.name,
-            enabled=as_bool(properties.get("Enabled", False)),
-            **present(value=properties.get("Value"), description=properties.get("Description")),
-        )
-        return Provisioned(key["id"], {"APIKeyId": key["id"]})
-
-    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
-        """Delete the key."""
-        self._api.delete_api_key(apiKey=current.physical_id)
-
-
-class UsagePlan(_Gateway):
-    """Usage plans: which stages, how fast, how much."""
-
-    types: ClassVar = ("AWS::ApiGateway::UsagePlan",)
-    name_property: ClassVar = "UsagePlanName"
-
-    def create(self, request: ResourceRequest) -> Provisioned:
-        """Make the plan."""
-        properties = request.properties
-        plan = self._api.create_usage_plan(
-            name=request.name,
-            apiStages=[
-                {"apiId": stage["ApiId"], "stage": stage["Stage"]}
-                for stage in properties.get("ApiStages", [])
-            ],
-            **present(
-                description=properties.get("Description"),
-                throttle=_throttle(properties.get("Throttle")),
-                quota=_quota(properties.get("Quota")),
-            ),
-        )
-        return Provisioned(plan["id"], {"Id": plan["id"]})
-
-    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
-        """Delete the plan."""
-        self._api.delete_usage_plan(usagePlanId=current.physical_id)
-
-
-def _throttle(throttle: Properties | None) -> Properties | None:
-    if throttle is None:
-        return None
-    return {"rateLimit": float(throttle["RateLimit"]), "burstLimit": int(throttle["BurstLimit"])}
-
-
-def _quota(quota: Properties | None) -> Properties | None:
-    if quota is None:
-        return None
-    return {"limit": int(quota["Limit"]), "period": quota["Period"]}
-
-
-class UsagePlanKey(_Gateway):
-    """Which key belongs to which plan."""
-
-    types: ClassVar = ("AWS::ApiGateway::UsagePlanKey",)
-
-    def create(self, request: ResourceRequest) -> Provisioned:
-        """Put the key on the plan."""
-        properties = request.properties
-        self._api.create_usage_plan_key(
-            usagePlanId=properties["UsagePlanId"],
-            keyId=properties["KeyId"],
-            keyType=properties["KeyType"],
-        )
-        return Provisioned(f"{properties['KeyId']}:{properties['UsagePlanId']}")
-
-    def delete(self, current: Provisioned, request: ResourceRequest) -> None:
-        """Take the key off the plan."""
-        self._api.delete_usage_plan_key(
-            usagePlanId=request.properties["UsagePlanId"], keyId=request.properties["KeyId"]
-        )
-
-
 def api_gateway_adapters(aws_url: str) -> list[ResourceAdapter]:
-    """All adapters of this file."""
+    """All adapters of REST APIs, keys and usage plans among them."""
     classes = (
         RestApi, Method, Model, RequestValidator, Authorizer, GatewayResponse, Deployment, Stage,
-        ApiKey, UsagePlan, UsagePlanKey,
     )  # fmt: skip
-    return [Account(), *(each(aws_url) for each in classes)]
+    return [Account(), *(each(aws_url) for each in classes), *usage_plan_adapters(aws_url)]
