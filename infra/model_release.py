@@ -73,13 +73,5 @@ def read_release(directory: Path, name: str) -> ModelRelease:
             raise ModelArtifactError(
                 f"{held} is missing or not {file.bytes} bytes long. Make the artifact again."
             )
-    live = LiveModel(
-        name=manifest.name,
-        artifact_sha256=hashlib.sha256(text).hexdigest(),
-        created=int(manifest.created_at.timestamp()),
-        license=manifest.license,
-        artifact_bytes=manifest.artifact_bytes,
-        native_width=manifest.native_width,
-        native_height=manifest.native_height,
-    )
+    live = LiveModel.of(manifest, hashlib.sha256(text).hexdigest())
     return ModelRelease(directory=directory, live=live)

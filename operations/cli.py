@@ -4,7 +4,6 @@ import sys
 from datetime import timedelta
 from typing import Annotated
 
-import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
@@ -15,6 +14,8 @@ from nvfp4_ddim_contracts.operations import DeadLetters
 
 from .dead_letters import inspect
 from .errors import OperationsError, UnknownQueueError
+from .models_cli import app as models_app
+from .options import Endpoint, Region, StageName, clients_of
 from .redrive import Redriver
 from .stage import Clients, Stage, find_stage
 from .switch import service_switch
@@ -29,12 +30,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(models_app, name="models")
 _EXIT_FAILED = 1
 _EXIT_KEPT = 3
-
-StageName = Annotated[str, typer.Option("--stage", help="Part of the stacks' names.")]
-Region = Annotated[str | None, typer.Option(help="Else the AWS CLI's own.")]
-Endpoint = Annotated[str | None, typer.Option(help="Another endpoint than AWS's, for all calls.")]
 
 
 @app.command()
@@ -53,7 +51,7 @@ def redrive(
     once it was accepted elsewhere, so that an interruption loses nothing. Exit code 3: some
     messages failed again and were kept.
     """
-    clients = _clients(region, endpoint_url)
+    clients = clients_of(region, endpoint_url)
     found = find_stage(clients, stage)
     if queue is None:
         _list(clients, found)
@@ -83,7 +81,7 @@ def stop(
     Jobs and pictures can still be read. Jobs that wait run after `resume`, unless their deadlines
     pass before. The budget of the stage does the same when it is used up.
     """
-    clients = _clients(region, endpoint_url)
+    clients = clients_of(region, endpoint_url)
     in_force = service_switch(clients, find_stage(clients, stage)).stop(reason)
     typer.echo(f"Stopped since {in_force.stopped_at:%Y-%m-%d %H:%M} UTC: {in_force.reason}")
 
@@ -91,7 +89,7 @@ def stop(
 @app.command()
 def resume(stage: StageName = "dev", region: Region = None, endpoint_url: Endpoint = None) -> None:
     """Undo a stop: allow as many machines as the stage was deployed with, and new jobs."""
-    clients = _clients(region, endpoint_url)
+    clients = clients_of(region, endpoint_url)
     ended = service_switch(clients, find_stage(clients, stage)).resume()
     typer.echo(f"Resumed. It was stopped: {ended.reason}" if ended else "It was not stopped.")
 
@@ -129,11 +127,6 @@ def cost(  # noqa: PLR0917 - typer makes options of them
     estimate = stage_cost(config, load, assumptions)
     render = as_markdown if markdown else as_text
     typer.echo(render(estimate, load, assumptions))
-
-
-def _clients(region: str | None, endpoint_url: str | None) -> Clients:
-    session = boto3.Session(region_name=region)
-    return lambda service: session.client(service, endpoint_url=endpoint_url)  # type: ignore[call-overload]
 
 
 def _queue(stage: Stage, name: str) -> DeadLetters:

@@ -1,18 +1,28 @@
 """What can go wrong while operating a stage.
 
 OperationsError
+|-- IncompleteReleaseError   a release in the registry lacks something, or was altered
+|-- NoEarlierReleaseError    there is nothing to roll back to
+|-- PointerChangedError      somebody else promoted or rolled back at the same time
 |-- StageNotFoundError       no such stage is deployed here
 |-- UnknownPriceError        a cost can't be estimated from what is known
 |-- UnknownQueueError        the stage has no dead-letter queue of that name
+|-- UnknownReleaseError      the registry holds no such release, or several that could be meant
+|-- UnpublishableError       a directory is no artifact that may be published
 '-- RedriveError             messages could not be moved; they are where they were
 """
 
 __all__ = [
+    "IncompleteReleaseError",
+    "NoEarlierReleaseError",
     "OperationsError",
+    "PointerChangedError",
     "RedriveError",
     "StageNotFoundError",
     "UnknownPriceError",
     "UnknownQueueError",
+    "UnknownReleaseError",
+    "UnpublishableError",
 ]
 
 
@@ -34,3 +44,23 @@ class UnknownQueueError(OperationsError):
 
 class RedriveError(OperationsError):
     """Messages could not be moved; they are where they were."""
+
+
+class UnpublishableError(OperationsError):
+    """A directory is no complete artifact, or one that may not be published."""
+
+
+class UnknownReleaseError(OperationsError):
+    """The registry holds no release of that name and checksum, or several that could be meant."""
+
+
+class IncompleteReleaseError(OperationsError):
+    """A release's manifest, a file or its signature is missing in the registry, or was altered."""
+
+
+class NoEarlierReleaseError(OperationsError):
+    """No other release was live under this name before."""
+
+
+class PointerChangedError(OperationsError):
+    """What is live under a name changed between reading it and writing it."""

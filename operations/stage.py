@@ -31,6 +31,16 @@ class Stage:
         return self._output("JobTableName")
 
     @property
+    def artifact_bucket(self) -> str:
+        """Name of the bucket that is the model registry."""
+        return self._output("ArtifactBucketName")
+
+    @property
+    def manifest_key(self) -> str:
+        """ARN of the key that signs manifests."""
+        return self._output("ManifestKeyArn")
+
+    @property
     def scalable_targets(self) -> tuple[ScalableTarget, ...]:
         """The machines that a stop takes away."""
         return _TARGETS.validate_json(self._output("ScalableTargets"))

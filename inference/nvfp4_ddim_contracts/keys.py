@@ -21,6 +21,7 @@ __all__ = [
     "job_input_key",
     "live_pointer_key",
     "manifest_key",
+    "pointer_history_key",
     "public_key_key",
     "result_image_key",
     "signature_key",
@@ -62,6 +63,11 @@ def public_key_key(key_id: str) -> str:
 def live_pointer_key(name: str) -> str:
     """Key of the pointer (`LiveModel`) to the artifact being served under a name."""
     return f"{MODELS_PREFIX}{name}/live.json"
+
+
+def pointer_history_key(name: str) -> str:
+    """Key of the pointers (`PointerHistory`) that were live under a name before."""
+    return f"{MODELS_PREFIX}{name}/history.json"
 
 
 def job_input_key(job_id: str, attempt: int) -> str:

@@ -1,13 +1,14 @@
 """`GET /v1/models`, in the shape that OpenAI's clients know, and what lies behind it."""
 
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
 from ._base import Contract
 from .generation import ModelName
+from .manifest import Manifest
 
-__all__ = ["LiveModel", "Model", "ModelList"]
+__all__ = ["LiveModel", "Model", "ModelList", "PointerHistory"]
 
 
 class LiveModel(Contract):
@@ -20,6 +21,25 @@ class LiveModel(Contract):
     artifact_bytes: int
     native_width: int
     native_height: int
+
+    @classmethod
+    def of(cls, manifest: Manifest, artifact_sha256: str) -> Self:
+        """The pointer to the artifact that a manifest with this SHA-256 describes."""
+        return cls(
+            name=manifest.name,
+            artifact_sha256=artifact_sha256,
+            created=int(manifest.created_at.timestamp()),
+            license=manifest.license,
+            artifact_bytes=manifest.artifact_bytes,
+            native_width=manifest.native_width,
+            native_height=manifest.native_height,
+        )
+
+
+class PointerHistory(Contract):
+    """`models/<name>/history.json`: what was served under a name before, the latest first."""
+
+    earlier: tuple[LiveModel, ...] = Field((), max_length=100)
 
 
 class Model(Contract):

@@ -97,3 +97,8 @@ class StorageStack(cdk.Stack):
                 )
                 # The CDN has to stop writing logs before the last look into the bucket.
                 self.cdn.distribution.node.add_dependency(emptied)
+        for name, value, description in (
+            ("ArtifactBucketName", self.artifacts.bucket_name, "The model registry"),
+            ("ManifestKeyArn", self.manifest_key.key_arn, "Signs what is published there"),
+        ):
+            cdk.CfnOutput(self, name, value=value, description=description)
