@@ -10,6 +10,7 @@ from tests.infrastructure.assembly import Assembly, Template
 __all__ = ["summarise"]
 
 _HASH = re.compile(r"(?<=[A-Za-z])[0-9A-F]{8}\b")
+_ASSET = re.compile(r"\b[0-9a-f]{64}\.zip\b")
 _EXPORT = re.compile(
     r".*ExportsOutput(?:FnGetAtt|Ref)(\w+?)[0-9A-F]{8}([A-Za-z]*?)(?:[0-9A-F]{8})?$"
 )
@@ -96,4 +97,4 @@ def _imported(export: re.Match[str]) -> str:
 
 
 def _stable(text: str) -> str:
-    return _HASH.sub("", text)
+    return _HASH.sub("", _ASSET.sub("<asset>.zip", text))
