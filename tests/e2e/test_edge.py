@@ -5,7 +5,7 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,10 @@ def device(
     aws: AwsClients,
     local_settings: LocalSettings,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Device:
-    """A device that joined by the deployed provisioning template."""
+) -> Iterator[Device]:
+    """A device that joined by the deployed provisioning template; it leaves at the end, since AWS
+    IoT deletes no policy that a device uses.
+    """
     iot = aws("iot")
     template = iot.describe_provisioning_template(templateName=outputs["ProvisioningTemplateName"])
     certificate = iot.create_keys_and_certificate(setAsActive=False)
@@ -104,7 +106,14 @@ def device(
         local_settings, extra={"XDG_CONFIG_HOME": str(home / "config")}
     )
     thing = made["resourceArns"]["thing"].rsplit("/", 1)[1]
-    return Device(thing, home / "root", configuration["cdn_url"], environment, aws)
+    yield Device(thing, home / "root", configuration["cdn_url"], environment, aws)
+    arn = certificate["certificateArn"]
+    for policy in iot.list_attached_policies(target=arn)["policies"]:
+        iot.detach_policy(policyName=policy["policyName"], target=arn)
+    iot.detach_thing_principal(thingName=thing, principal=arn)
+    iot.update_certificate(certificateId=certificate["certificateId"], newStatus="INACTIVE")
+    iot.delete_certificate(certificateId=certificate["certificateId"])
+    iot.delete_thing(thingName=thing)
 
 
 def publish(aws: AwsClients, attribution: str) -> tuple[str, str]:
