@@ -11,6 +11,7 @@ from infra.constructs.job_table import OWNER_INDEX, STATE_INDEX
 from infra.constructs.job_workers import JobWorkers
 from infra.constructs.published_files import FilePublisher, PublishedFiles
 from infra.constructs.webhooks import WebhookQueue, Webhooks
+from infra.job_values import job_values
 from infra.lambda_bundle import LambdaBundle
 from infra.paths import WEB
 from infra.stages import StageConfig
@@ -146,23 +147,16 @@ def _values(
     """Everything that a function's settings may ask for, by the variable's name."""
     times = config.times
     return {
+        **job_values(config, storage),
         "ALLOWED_ORIGIN": storage.cdn.base_url,
-        "ARTIFACT_BUCKET": storage.artifacts.bucket_name,
         "CDN_BASE_URL": storage.cdn.base_url,
         "CDN_PUBLIC_KEY_ID": storage.signing_key.public_key.public_key_id,
         "CDN_SIGNING_SECRET_ID": storage.signing_key.secret.secret_arn,
-        "DEFAULT_MODEL": config.model_name,
         "ENDPOINT_NAME": inference.endpoint.endpoint.attr_endpoint_name,
-        "INSTANCE_TYPE": config.capacity.priced_instance_type,
-        "JOB_DEADLINE_SECONDS": str(times.deadline_seconds),
-        "JOB_LIFETIME_SECONDS": str(times.lifetime_seconds),
-        "LANE_OFFERS": config.lanes.offers().model_dump_json(exclude_none=True),
         "MAX_ATTEMPTS": str(times.max_attempts),
         "OWNER_INDEX_NAME": OWNER_INDEX,
         "PRIVATE_WEBHOOKS": str(config.private_webhooks).lower(),
-        "RESULTS_BUCKET": storage.results.bucket_name,
         "STATE_INDEX_NAME": STATE_INDEX,
-        "TABLE_NAME": storage.table.table_name,
         "TOKEN_CLIENT_ID": storage.console_client.client_id,
         "TOKEN_ISSUER": storage.people.issuer,
         "TOKEN_KEYS_URL": storage.people.keys_url,

@@ -7,6 +7,7 @@ from constructs import Construct
 from infra.constructs.batch_functions import BatchFunctions
 from infra.constructs.batch_machine import BatchMachine
 from infra.constructs.dead_letters import DeadLetterSource, publish_dead_letters
+from infra.job_values import job_values
 from infra.lambda_bundle import LambdaBundle
 from infra.stages import StageConfig
 
@@ -44,15 +45,8 @@ class BatchStack(cdk.Stack):
             config=config,
             bundle=bundle,
             values={
-                "ARTIFACT_BUCKET": storage.artifacts.bucket_name,
+                **job_values(config, storage),
                 "BATCH_BUCKET": storage.batches.bucket_name,
-                "DEFAULT_MODEL": config.model_name,
-                "INSTANCE_TYPE": config.capacity.priced_instance_type,
-                "JOB_DEADLINE_SECONDS": str(config.times.deadline_seconds),
-                "JOB_LIFETIME_SECONDS": str(config.times.lifetime_seconds),
-                "LANE_OFFERS": config.lanes.offers().model_dump_json(exclude_none=True),
-                "RESULTS_BUCKET": storage.results.bucket_name,
-                "TABLE_NAME": storage.table.table_name,
                 "TOLERATED_FAILURE_PERCENTAGE": str(config.batches.tolerated_failure_percentage),
             },
             table=storage.table,
