@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,31 @@ def api(deployment: Deployment) -> Iterator[httpx.Client]:
         trust_env=False,
     ) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def another_key(
+    deployment: Deployment, aws: Callable[[str], Any]
+) -> Callable[[], AbstractContextManager[str]]:
+    """Makes keys of other callers, as an operator does, and takes them away again."""
+
+    @contextmanager
+    def make() -> Iterator[str]:
+        gateway = aws("apigateway")
+        plan = next(
+            plan["id"]
+            for plan in gateway.get_usage_plans()["items"]
+            for key in gateway.get_usage_plan_keys(usagePlanId=plan["id"])["items"]
+            if gateway.get_api_key(apiKey=key["id"], includeValue=True)["value"]
+            == deployment.api_key
+        )
+        key = gateway.create_api_key(name="another", enabled=True)
+        gateway.create_usage_plan_key(usagePlanId=plan, keyId=key["id"], keyType="API_KEY")
+        yield str(key["value"])
+        gateway.delete_usage_plan_key(usagePlanId=plan, keyId=key["id"])
+        gateway.delete_api_key(apiKey=key["id"])
+
+    return make
 
 
 @pytest.fixture(scope="session")

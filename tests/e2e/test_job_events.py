@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -29,7 +30,8 @@ def events(response: httpx.Response) -> Iterator[Event]:
 
 
 def test_events_arrive_before_the_job_ends(api: httpx.Client) -> None:
-    job_id = api.post("/v1/jobs", json=REQUEST).json()["id"]
+    request = {**REQUEST, "preset": "quality", "num_images": 4}
+    job_id = api.post("/v1/jobs", json=request).json()["id"]
     seen: list[tuple[Event, str]] = []
     with api.stream("GET", f"/v1/jobs/{job_id}/events", timeout=300) as response:
         assert response.status_code == 200
@@ -40,8 +42,7 @@ def test_events_arrive_before_the_job_ends(api: httpx.Client) -> None:
     assert names[0] == "state"
     assert names[-1] == "done"
     # Each state is what the job was in when its event had arrived: they came while it ran.
-    assert any(name == "progress" and state == "running" for (event, state) in seen
-               for name in [event["event"]])  # fmt: skip
+    assert ("progress", "running") in [(event["event"], state) for event, state in seen]
     job = json.loads(seen[-1][0]["data"])
     assert job["state"] == "succeeded"
     assert httpx.get(job["images"][0]["url"], trust_env=False).content.startswith(b"\x89PNG")
@@ -73,18 +74,17 @@ def test_who_comes_back_misses_nothing_and_hears_nothing_twice(api: httpx.Client
 
 
 def test_another_callers_job_is_not_there(
-    api: httpx.Client, deployment: Deployment, aws: Callable[[str], Any]
+    api: httpx.Client,
+    deployment: Deployment,
+    another_key: Callable[[], AbstractContextManager[str]],
 ) -> None:
     job_id = api.post("/v1/jobs", json={**REQUEST, "num_inference_steps": 2}).json()["id"]
-    gateway = aws("apigateway")
-    plan = gateway.get_usage_plans()["items"][0]["id"]
-    key = gateway.create_api_key(name="another", enabled=True)
-    gateway.create_usage_plan_key(usagePlanId=plan, keyId=key["id"], keyType="API_KEY")
-    answer = httpx.get(
-        f"{deployment.api_url}/v1/jobs/{job_id}/events",
-        headers={"x-api-key": key["value"]},
-        trust_env=False,
-        timeout=40,
-    )
+    with another_key() as key:
+        answer = httpx.get(
+            f"{deployment.api_url}/v1/jobs/{job_id}/events",
+            headers={"x-api-key": key},
+            trust_env=False,
+            timeout=40,
+        )
     assert answer.status_code == 404
     assert answer.headers["content-type"] == "application/problem+json"

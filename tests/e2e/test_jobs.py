@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -115,17 +116,17 @@ def test_jobs_are_listed_page_by_page_newest_first(api: httpx.Client) -> None:
 
 
 @pytest.fixture
-def stranger(aws: Callable[[str], Any], deployment: Deployment) -> Iterator[httpx.Client]:
-    """Another caller, with a key that an operator has just made."""
-    gateway = aws("apigateway")
-    key = gateway.create_api_key(name="stranger", enabled=True, value=uuid.uuid4().hex * 2)
-    plan = gateway.get_usage_plans()["items"][0]["id"]
-    gateway.create_usage_plan_key(usagePlanId=plan, keyId=key["id"], keyType="API_KEY")
-    with httpx.Client(
-        base_url=deployment.api_url, headers={"x-api-key": key["value"]}, trust_env=False
-    ) as client:
+def stranger(
+    deployment: Deployment, another_key: Callable[[], AbstractContextManager[str]]
+) -> Iterator[httpx.Client]:
+    """Another caller."""
+    with (
+        another_key() as key,
+        httpx.Client(
+            base_url=deployment.api_url, headers={"x-api-key": key}, trust_env=False
+        ) as client,
+    ):
         yield client
-    gateway.delete_api_key(apiKey=key["id"])
 
 
 def test_a_caller_sees_only_their_own_jobs(api: httpx.Client, stranger: httpx.Client) -> None:

@@ -1,6 +1,7 @@
 """What the deployed app refuses for being too much, and how it says so."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -12,14 +13,22 @@ from nvfp4_ddim_contracts import Problem, ProblemType
 pytestmark = pytest.mark.e2e
 
 
-def _key_on_a_plan(gateway: Any, name: str, **limits: Any) -> str:
-    """A key on a usage plan of its own, as an operator makes both."""
+@contextmanager
+def _key_on_a_plan(gateway: Any, name: str, **limits: Any) -> Iterator[str]:
+    """A key on a usage plan of its own, as an operator makes both, and takes both away."""
     api_id = gateway.get_rest_apis()["items"][0]["id"]
-    stages = [{"apiId": api_id, "stage": "local"}]
-    plan = gateway.create_usage_plan(name=name, apiStages=stages, **limits)
+    stage = {"apiId": api_id, "stage": "local"}
+    plan = gateway.create_usage_plan(name=name, apiStages=[stage], **limits)
     key = gateway.create_api_key(name=name, enabled=True)
     gateway.create_usage_plan_key(usagePlanId=plan["id"], keyId=key["id"], keyType="API_KEY")
-    return str(key["value"])
+    try:
+        yield str(key["value"])
+    finally:
+        gateway.delete_usage_plan_key(usagePlanId=plan["id"], keyId=key["id"])
+        gateway.delete_api_key(apiKey=key["id"])
+        detach = {"op": "remove", "path": "/apiStages", "value": f"{api_id}:{stage['stage']}"}
+        gateway.update_usage_plan(usagePlanId=plan["id"], patchOperations=[detach])
+        gateway.delete_usage_plan(usagePlanId=plan["id"])
 
 
 @pytest.mark.parametrize(
@@ -32,10 +41,12 @@ def _key_on_a_plan(gateway: Any, name: str, **limits: Any) -> str:
 def test_too_many_requests_are_told_when_to_come_back(
     deployment: Deployment, aws: Callable[[str], Any], name: str, limits: Any, least_wait: int
 ) -> None:
-    key = _key_on_a_plan(aws("apigateway"), name, **limits)
-    with httpx.Client(
-        base_url=deployment.api_url, headers={"x-api-key": key}, trust_env=False, timeout=40
-    ) as client:
+    with (
+        _key_on_a_plan(aws("apigateway"), name, **limits) as key,
+        httpx.Client(
+            base_url=deployment.api_url, headers={"x-api-key": key}, trust_env=False, timeout=40
+        ) as client,
+    ):
         # The front reads a plan that was made behind CloudFormation's back within seconds.
         answers = [client.get("/v1/jobs") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200, 200, 429]

@@ -4,7 +4,7 @@ import base64
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import httpx
@@ -37,34 +37,19 @@ def people(
 
 @pytest.fixture(scope="module")
 def callers(
-    deployment: Deployment, people: tuple[Person, Person], aws: Callable[[str], Any]
+    deployment: Deployment,
+    people: tuple[Person, Person],
+    another_key: Callable[[], AbstractContextManager[str]],
 ) -> Iterator[dict[str, httpx.Client]]:
     """Two programs and two people."""
-    gateway = aws("apigateway")
-    other = gateway.create_api_key(enabled=True, name="another-program")
-    plans = gateway.get_usage_plans()["items"]
-    keys = {
-        plan["id"]: {
-            key["id"] for key in gateway.get_usage_plan_keys(usagePlanId=plan["id"])["items"]
-        }
-        for plan in plans
-    }
-    mine = next(
-        plan
-        for plan, ids in keys.items()
-        if any(
-            gateway.get_api_key(apiKey=each, includeValue=True)["value"] == deployment.api_key
-            for each in ids
-        )
-    )
-    gateway.create_usage_plan_key(usagePlanId=mine, keyId=other["id"], keyType="API_KEY")
-    headers = {
-        "program": {"x-api-key": deployment.api_key},
-        "other program": {"Authorization": f"Bearer {other['value']}"},
-        "ada": {"Authorization": f"Bearer {people[0].access_token}"},
-        "grace": {"Authorization": f"Bearer {people[1].access_token}"},
-    }
     with ExitStack() as stack:
+        other = stack.enter_context(another_key())
+        headers = {
+            "program": {"x-api-key": deployment.api_key},
+            "other program": {"Authorization": f"Bearer {other}"},
+            "ada": {"Authorization": f"Bearer {people[0].access_token}"},
+            "grace": {"Authorization": f"Bearer {people[1].access_token}"},
+        }
         yield {
             name: stack.enter_context(
                 httpx.Client(base_url=deployment.api_url, headers=each, timeout=40, trust_env=False)

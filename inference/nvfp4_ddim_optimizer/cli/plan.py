@@ -114,8 +114,8 @@ def plan(
         num_inference_steps=total,
         available_bytes=machine.available_bytes + machine.process_bytes,
         fits=any(way.fits for way in ways),
-        seconds_per_step=round(per_step, 3),
-        seconds=round(seconds, 1),
+        seconds_per_step=_significant(per_step),
+        seconds=_significant(seconds),
         ways=ways,
     )
     if as_json:
@@ -182,6 +182,10 @@ def _show(report: PlanReport) -> None:
         out.print("[green]→[/] is what generate chooses by itself", highlight=False)
     else:
         out.print("[bold red]nothing fits[/]: paint smaller or fewer pictures", highlight=False)
+
+
+def _significant(number: float) -> float:
+    return float(f"{number:.3g}")
 
 
 def _duration(seconds: float) -> str:

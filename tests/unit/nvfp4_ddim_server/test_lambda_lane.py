@@ -69,6 +69,7 @@ def test_answers_as_the_container_does_and_loads_once(
     assert key == f"async/output/{JOB}-3.json"
     assert result.images[0].seed == 7
     assert len(pipeline.calls) == 1 + 2  # the warm-up and two pictures
+    lane.close()  # waits for the reporters' threads
     assert sink.reports[-1] == (JOB, 2, 2)
 
 
