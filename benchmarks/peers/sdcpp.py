@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from stable_diffusion_cpp import StableDiffusion
 from torch import Tensor
 from transformers import CLIPTextModel
@@ -143,9 +144,10 @@ class SDCpp:
             self._finished.put(time.perf_counter())
             self._asked.get()
 
-        def on_preview(_: int, frames: list[object], _is_noisy: bool) -> None:
+        def on_preview(_: int, frames: list[Image.Image], _is_noisy: bool) -> None:
             if self._output is None:
-                self._output = torch.from_numpy(np.asarray(frames[0]).astype(np.float32) / 255)
+                rgb = np.asarray(frames[0].convert("RGB"))  # some versions add an alpha channel
+                self._output = torch.from_numpy(rgb.astype(np.float32) / 255)
 
         self._context.generate_image(
             PROMPT,

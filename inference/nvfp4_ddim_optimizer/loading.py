@@ -16,7 +16,7 @@ from nvfp4_ddim_optimizer.artifacts import (
 )
 from nvfp4_ddim_optimizer.denoiser import install_attention
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
-from nvfp4_ddim_optimizer.footprint import Footprint, Picture
+from nvfp4_ddim_optimizer.footprint import Footprint, Picture, weight_bytes
 from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
 from nvfp4_ddim_optimizer.nn import (
     Residency,
@@ -29,7 +29,6 @@ from nvfp4_ddim_optimizer.planning import MeasuredModel, measure_model
 from nvfp4_ddim_optimizer.sources import (
     ModelKind,
     ModelSource,
-    locate_model,
     parameter_digest,
 )
 from nvfp4_ddim_optimizer.streaming import open_model
@@ -48,7 +47,7 @@ _TORCH_DTYPES = {
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model that is ready to run. Its weights are shared, never copied.
+    """A text-to-image model that is ready to run. Its weights are shared, never copied.
 
     Attributes:
         name: Its name.
@@ -72,6 +71,12 @@ class LoadedModel:
     model: TextToImageModel
     conditioner: TextConditioner
 
+    @property
+    def weight_bytes(self) -> int:
+        """Most memory that the weights take at once, as predicted by the plan."""
+        weights = self.plan.weights(mapped=self.footprint.is_mapped)
+        return weight_bytes(self.footprint, weights, number_bytes=self.plan.compute_dtype.bytes)
+
 
 @dataclass(frozen=True)
 class _Weights:
@@ -85,7 +90,7 @@ class _Weights:
 
 
 def load_model(
-    model: str | Path,
+    source: ModelSource,
     search: ScaleSearch,
     planner: Callable[[Footprint, Picture], ExecutionPlan],
     *,
@@ -93,10 +98,10 @@ def load_model(
     verify: bool = True,
     cache_directory: Path | None = None,
 ) -> LoadedModel:
-    """Load a model and set it up to run.
+    """Load a text-to-image model and set it up to run.
 
     Args:
-        model: An artifact directory, a bundled model's name, a diffusers directory or a hub id.
+        source: Where it is.
         search: How block scales are chosen if the model has to be quantised.
         planner: Decides how to run a model from what it takes, and what it paints natively.
         compile_unet: Use torch.compile on the UNet.
@@ -104,11 +109,9 @@ def load_model(
         cache_directory: Where to decompress an artifact's weights to; see `load_artifact`.
 
     Raises:
-        InvalidInputError: The name means nothing.
         ArtifactError: The artifact is missing, altered, or of another version.
         ModelNotSupportedError: The model is of a kind that can't be run.
     """
-    source = locate_model(model)
     measured = _measure(source)
     footprint = measured.footprint
     plan = planner(footprint, measured.picture)

@@ -4,7 +4,6 @@ This file only composes: `loading` finds and loads, `memory` decides how to run,
 the work.
 """
 
-import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
@@ -14,23 +13,30 @@ from typing import overload
 import torch
 from PIL import Image
 
-from nvfp4_ddim_contracts.generation import MAX_SEED
 from nvfp4_ddim_optimizer.denoiser import is_divisible
 from nvfp4_ddim_optimizer.diffusion import StepEvent, needs_unconditional
-from nvfp4_ddim_optimizer.errors import InvalidInputError
-from nvfp4_ddim_optimizer.footprint import Picture, weight_bytes
+from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError
+from nvfp4_ddim_optimizer.footprint import Picture
 from nvfp4_ddim_optimizer.loading import LoadedModel, load_model
+from nvfp4_ddim_optimizer.loading_tasks import LoadedTasks, is_task_model, load_tasks
 from nvfp4_ddim_optimizer.machine import probe_machine
 from nvfp4_ddim_optimizer.memory import ExecutionPlan, plan_execution, plan_picture
 from nvfp4_ddim_optimizer.nn.scaled_matmul import has_fp4_matmul
 from nvfp4_ddim_optimizer.presets import get_preset
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
-from nvfp4_ddim_optimizer.tasks import PreviewDecoder, default_preview, generate_images
+from nvfp4_ddim_optimizer.sources import locate_model
+from nvfp4_ddim_optimizer.task_methods import TaskMethods
+from nvfp4_ddim_optimizer.tasks import (
+    PreviewDecoder,
+    default_preview,
+    generate_images,
+    match_prompts,
+)
 
 __all__ = ["OptimizationPipeline"]
 
 
-class OptimizationPipeline:
+class OptimizationPipeline(TaskMethods):
     """A diffusion model in NVFP4, sampled with DDIM.
 
     Example:
@@ -39,7 +45,11 @@ class OptimizationPipeline:
     """
 
     def __init__(
-        self, loaded: LoadedModel, preset: str = "balanced", *, memory_limit: int | None = None
+        self,
+        loaded: LoadedModel | LoadedTasks,
+        preset: str = "balanced",
+        *,
+        memory_limit: int | None = None,
     ) -> None:
         """Use a model that is loaded already; `from_preset` loads one.
 
@@ -54,6 +64,16 @@ class OptimizationPipeline:
         self._loaded = loaded
         self._preset = get_preset(preset)
         self._memory_limit = memory_limit
+        tasks = loaded.tasks if isinstance(loaded, LoadedTasks) else {}
+        super().__init__(loaded.name, tasks, self._preset.name)
+
+    @property
+    def _painter(self) -> LoadedModel:
+        if isinstance(self._loaded, LoadedTasks):
+            raise ModelNotSupportedError(
+                f"{self.model_name} does not paint from text: it can {' and '.join(self.tasks)}"
+            )
+        return self._loaded
 
     @classmethod
     def from_preset(
@@ -98,6 +118,9 @@ class OptimizationPipeline:
             ModelNotSupportedError: The model is of a kind that can't be run.
             HardwareError: The device is not there.
         """
+        source = locate_model(model)
+        if is_task_model(source):
+            return cls(load_tasks(source, device, verify=verify), preset, memory_limit=memory_limit)
         planner = partial(
             plan_execution,
             probe_machine(gpus=device != "cpu").limited_to(memory_limit),
@@ -108,7 +131,7 @@ class OptimizationPipeline:
         )
         search = get_preset(preset).scale_search
         loaded = load_model(
-            model,
+            source,
             search,
             planner,
             compile_unet=compile,
@@ -153,9 +176,7 @@ class OptimizationPipeline:
     @property
     def weight_bytes(self) -> int:
         """Most memory that the weights take at once, as predicted by the plan."""
-        plan, footprint = self._loaded.plan, self._loaded.footprint
-        weights = plan.weights(mapped=footprint.is_mapped)
-        return weight_bytes(footprint, weights, number_bytes=plan.compute_dtype.bytes)
+        return self._loaded.weight_bytes
 
     @property
     def native_width(self) -> int:
@@ -170,7 +191,7 @@ class OptimizationPipeline:
     @property
     def default_guidance_scale(self) -> float:
         """Guidance scale where the caller gives none."""
-        return self._loaded.default_guidance_scale
+        return self._painter.default_guidance_scale
 
     @property
     def preset(self) -> str:
@@ -274,8 +295,8 @@ class OptimizationPipeline:
             ModelNotSupportedError: The UNet's layers don't allow caching.
             GenerationCancelled: `should_cancel` said so.
         """
-        prompts, seeds = _match(prompt, seed)
-        loaded = self._loaded
+        prompts, seeds = match_prompts(prompt, seed)
+        loaded = self._painter
         guidance_scale = loaded.default_guidance_scale if guidance_scale is None else guidance_scale
         height = loaded.native_height if height is None else height
         width = loaded.native_width if width is None else width
@@ -339,7 +360,7 @@ class OptimizationPipeline:
         Raises:
             InvalidInputError: A value lies out of range.
         """
-        if cache_interval is None and not is_divisible(self._loaded.model.unet):
+        if cache_interval is None and not is_divisible(self._painter.model.unet):
             cache_interval = 1
         return self._preset.resolve_shortcuts(
             num_inference_steps,
@@ -369,25 +390,4 @@ class OptimizationPipeline:
         """
         if event.x0 is None:
             raise InvalidInputError("the event carries no latents to make a preview of")
-        return (decoder or default_preview(self._loaded.model))(event.x0)
-
-
-def _match(
-    prompt: str | Sequence[str], seed: int | Sequence[int] | None
-) -> tuple[list[str], list[int]]:
-    """As many prompts as seeds."""
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    if isinstance(seed, Sequence):
-        seeds = list(seed)
-        if isinstance(prompt, str):
-            prompts *= len(seeds)
-    else:
-        first = secrets.randbelow(MAX_SEED + 1) if seed is None else seed
-        seeds = [first if k == 0 else (first + k) % (MAX_SEED + 1) for k in range(len(prompts))]
-    if not prompts:
-        raise InvalidInputError("there is nothing to paint: give at least one prompt and seed")
-    if len(prompts) != len(seeds):
-        raise InvalidInputError(f"{len(prompts)} prompts, but {len(seeds)} seeds")
-    if not all(0 <= s <= MAX_SEED for s in seeds):
-        raise InvalidInputError(f"a seed must lie in [0, {MAX_SEED}]")
-    return prompts, seeds
+        return (decoder or default_preview(self._painter.model))(event.x0)

@@ -24,6 +24,7 @@ from nvfp4_ddim_optimizer.errors import (
 )
 from nvfp4_ddim_optimizer.nn import LayerCallback, LayerPolicy, plan_layers, quantize_module
 from nvfp4_ddim_optimizer.nvfp4 import Quantizer
+from nvfp4_ddim_optimizer.task_model import TaskModel
 
 __all__ = [
     "QUANTIZED_COMPONENTS",
@@ -38,6 +39,7 @@ __all__ = [
     "parameter_bytes",
     "parameter_digest",
     "quantize_pipeline",
+    "quantized_modules",
     "read_model_index",
 ]
 
@@ -223,9 +225,20 @@ def count_layers(pipeline: Any, policy: LayerPolicy | None = None) -> int:
     policy = policy or LayerPolicy()
     return sum(
         planned.keep_reason is None
-        for component in QUANTIZED_COMPONENTS
-        for planned in plan_layers(getattr(pipeline, component), component, policy)
+        for component, module in quantized_modules(pipeline).items()
+        for planned in plan_layers(module, component, policy)
     )
+
+
+def quantized_modules(pipeline: Any) -> dict[str, torch.nn.Module]:
+    """The components that the policy decides about, by name.
+
+    Args:
+        pipeline: `diffusers.DiffusionPipeline` or `TaskModel`.
+    """
+    if isinstance(pipeline, TaskModel):
+        return pipeline.modules
+    return {name: getattr(pipeline, name) for name in QUANTIZED_COMPONENTS}
 
 
 def quantize_pipeline(
@@ -238,7 +251,7 @@ def quantize_pipeline(
     """Swap a pipeline's layers for NVFP4 ones, in place.
 
     Args:
-        pipeline: `diffusers.DiffusionPipeline`.
+        pipeline: `diffusers.DiffusionPipeline` or `TaskModel`.
         quantizer: How weights are quantised.
         policy: Which layers stay as they are.
         on_layer: Called after each layer.
@@ -251,8 +264,7 @@ def quantize_pipeline(
     """
     policy = policy or LayerPolicy()
     layers: list[LayerEntry] = []
-    for component in QUANTIZED_COMPONENTS:
-        module = getattr(pipeline, component)
+    for component, module in quantized_modules(pipeline).items():
         layers += quantize_module(module, component, policy, quantizer, on_layer)
     return layers
 

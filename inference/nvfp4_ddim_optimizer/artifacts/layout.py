@@ -19,6 +19,7 @@ __all__ = [
     "PICKLE_SUFFIXES",
     "QUANTIZATION_KEY",
     "SCHEDULER_CONFIG_NAME",
+    "TASK_MODEL_CLASS",
     "WEIGHT_SUFFIXES",
     "ComponentKind",
     "component_class",
@@ -31,6 +32,9 @@ __all__ = [
 MODEL_INDEX_NAME = "model_index.json"
 CONFIG_NAME = "config.json"
 SCHEDULER_CONFIG_NAME = "scheduler_config.json"
+
+TASK_MODEL_CLASS = "TaskModel"
+"""What an index names whose components do one task, and are no diffusers pipeline."""
 
 PICKLE_SUFFIXES = frozenset({".bin", ".ckpt", ".pickle", ".pkl", ".pt", ".pth"})
 """Files that run code when they are unpickled."""
@@ -58,11 +62,15 @@ _MODELS = {
     "AutoencoderKL": "diffusers",
     "AutoencoderTiny": "diffusers",
     "CLIPTextModel": "transformers",
+    "UNet2DModel": "diffusers",
+    "Tables": "nvfp4_ddim_optimizer",
 }
+_MODULES = {"nvfp4_ddim_optimizer": "nvfp4_ddim_optimizer.networks"}
 _TOKENIZERS = {"CLIPTokenizer": "transformers"}
 _PLAIN_NAMES = {
     "diffusers": "diffusion_pytorch_model.safetensors",
     "transformers": "model.safetensors",
+    "nvfp4_ddim_optimizer": "diffusion_pytorch_model.safetensors",
 }
 _DENSE_NAME = "weights.dense.safetensors"
 
@@ -107,7 +115,8 @@ def component_class(class_name: str) -> Any:
     Raises:
         ModelNotSupportedError: As `component_kind`.
     """
-    return getattr(importlib.import_module(component_kind(class_name).library), class_name)
+    library = component_kind(class_name).library
+    return getattr(importlib.import_module(_MODULES.get(library, library)), class_name)
 
 
 def pipeline_class(class_name: str) -> Any:
@@ -117,9 +126,9 @@ def pipeline_class(class_name: str) -> Any:
         ModelNotSupportedError: The class is not one of those that an artifact may name.
     """
     if class_name not in _PIPELINES:
+        known = ", ".join(sorted([*_PIPELINES, TASK_MODEL_CLASS]))
         raise ModelNotSupportedError(
-            f"a pipeline of class {class_name!r} is not supported; {', '.join(sorted(_PIPELINES))} "
-            "are"
+            f"a pipeline of class {class_name!r} is not supported; {known} are"
         )
     return getattr(importlib.import_module("diffusers"), class_name)
 

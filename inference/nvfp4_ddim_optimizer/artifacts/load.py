@@ -13,12 +13,14 @@ from accelerate import init_empty_weights
 from nvfp4_ddim_contracts import Manifest
 from nvfp4_ddim_optimizer.errors import ArtifactFormatError, InvalidInputError
 from nvfp4_ddim_optimizer.nn import NVFP4Layer, replace_with_empty
+from nvfp4_ddim_optimizer.task_model import TaskModel
 
 from .cache import WeightsCache
 from .layout import (
     CONFIG_NAME,
     MODEL_INDEX_NAME,
     SCHEDULER_CONFIG_NAME,
+    TASK_MODEL_CLASS,
     component_class,
     component_kind,
     is_component_name,
@@ -47,7 +49,8 @@ class LoadedArtifact:
     """A model ready to run.
 
     Attributes:
-        pipeline: `diffusers.DiffusionPipeline`, in evaluation mode, without gradients.
+        pipeline: `diffusers.DiffusionPipeline` or `TaskModel`, in evaluation mode, without
+            gradients.
         manifest: What the artifact says about itself.
         artifact_sha256: SHA-256 of its manifest, which names it.
     """
@@ -108,7 +111,10 @@ def load_artifact(
         raise ArtifactFormatError(
             f"{MODEL_INDEX_NAME} and the manifest of {root} name different pipelines"
         )
-    build_pipeline = pipeline_class(manifest.pipeline_class)
+    is_task = manifest.pipeline_class == TASK_MODEL_CLASS
+    build_pipeline = (
+        partial(TaskModel.from_index, index) if is_task else pipeline_class(manifest.pipeline_class)
+    )
     cache = None
     if cache_directory is not None:
         cache = partial(WeightsCache.of_component, cache_directory, digest, verify=verify)
@@ -117,7 +123,7 @@ def load_artifact(
     if "safety_checker" in components:
         components["requires_safety_checker"] = False
     try:
-        pipeline = build_pipeline(**components)
+        pipeline = build_pipeline(components) if is_task else build_pipeline(**components)
     except (AttributeError, TypeError, ValueError) as error:
         raise ArtifactFormatError(
             f"the components of {root} make no {manifest.pipeline_class}: {error}"
@@ -137,7 +143,7 @@ def _load_components(
         quantised.setdefault(layer.component, []).append(layer.name)
     components: dict[str, Any] = {}
     for name, entry in index.items():
-        if not isinstance(entry, list):
+        if name.startswith("_") or not isinstance(entry, list):
             continue
         components[name] = None
         if entry != [None, None]:

@@ -25,6 +25,7 @@ from nvfp4_ddim_optimizer.errors import (
     InvalidInputError,
     ModelNotSupportedError,
 )
+from nvfp4_ddim_optimizer.task_model import TaskModel
 
 from .atomic import check_target, fsync_tree, new_directory
 from .layout import (
@@ -76,7 +77,8 @@ def save_artifact(
     A safety checker is left out, with a note in the log.
 
     Args:
-        pipeline: A diffusers pipeline whose layers were swapped by `nn.quantize_module`.
+        pipeline: A diffusers pipeline or `TaskModel` whose layers were swapped by
+            `nn.quantize_module`.
         layers: What `nn.quantize_module` reported, for all components.
         directory: The directory to make.
         name: The name to serve it under: lower-case letters, digits, dots and dashes.
@@ -146,12 +148,13 @@ def check_destination(directory: str | Path, *, overwrite: bool) -> None:
 
 def _supported_components(pipeline: Any) -> dict[str, Any]:
     """The components to write, by name; those that are dropped or absent left out."""
-    pipeline_class(type(pipeline).__name__)
+    if not isinstance(pipeline, TaskModel):
+        pipeline_class(type(pipeline).__name__)
     parts = {}
     for name, part in sorted(pipeline.components.items()):
         if part is None:
             continue
-        if name in _DROPPED:
+        if name in _DROPPED and not isinstance(pipeline, TaskModel):
             _LOGGER.warning("%s is not part of the artifact: it was left out", name)
             continue
         component_kind(type(part).__name__)
@@ -165,6 +168,7 @@ def _model_index(pipeline: Any, parts: dict[str, Any]) -> dict[str, Any]:
     index: dict[str, Any] = {
         "_class_name": type(pipeline).__name__,
         "_diffusers_version": version("diffusers"),
+        **(pipeline.index_entries if isinstance(pipeline, TaskModel) else {}),
     }
     for name in sorted(pipeline.components):
         index[name] = [None, None]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from nvfp4_ddim_contracts import WeightStorage
 from nvfp4_ddim_optimizer.errors import ArtifactFormatError
+from nvfp4_ddim_optimizer.networks import Tables
 from nvfp4_ddim_optimizer.nn import NVFP4Layer, compute_as_stored
 
 from .cache import WeightsCache
@@ -21,7 +22,8 @@ _STORED_FLOATS = (torch.bfloat16, torch.float16, torch.float32)
 
 
 def save_weights(module: nn.Module, path: Path, storage: WeightStorage) -> None:
-    """Write a model: packed weights as they are, all other floating-point tensors in bfloat16.
+    """Write a model: packed weights as they are, all other floating-point tensors in bfloat16,
+    those of `Tables` exactly.
 
     Args:
         module: The model; its NVFP4 layers, if any, in either residency.
@@ -35,7 +37,7 @@ def save_weights(module: nn.Module, path: Path, storage: WeightStorage) -> None:
             writer.add_quantized(name, layer.quantized)
         for name, tensor in module.state_dict().items():
             if name not in packed:
-                narrow = tensor.is_floating_point()
+                narrow = tensor.is_floating_point() and not _keeps_dtype(module)
                 writer.add(name, tensor.to(torch.bfloat16) if narrow else tensor)
 
 
@@ -74,14 +76,13 @@ def load_weights(
     with WeightsFile(path) as declared:
         _check_names(path, set(expected), set(declared.tensors))
         for name, wanted in expected.items():
-            is_number = wanted.is_floating_point() and name not in packed
+            is_number = _is_cast(module, name, wanted, packed)
             _check_tensor(path, declared.tensors[name], wanted, any_float=is_number)
         plain = None if cache is None else cache.plain_copy(declared, threads)
     tensors = {}
     with WeightsFile(plain or path) as file:
         for name, tensor in file.read_all(expected, threads):
-            is_number = expected[name].is_floating_point() and name not in packed
-            cast = is_number and name not in uncast
+            cast = _is_cast(module, name, expected[name], packed) and name not in uncast
             tensors[name] = tensor.to(compute_dtype) if cast else tensor
     module.load_state_dict(tensors, strict=True, assign=True)
 
@@ -95,6 +96,15 @@ def parameter_count(module: nn.Module) -> int:
 
 def _nvfp4_layers(module: nn.Module) -> dict[str, NVFP4Layer]:
     return {name: layer for name, layer in module.named_modules() if isinstance(layer, NVFP4Layer)}
+
+
+def _keeps_dtype(module: nn.Module) -> bool:
+    return isinstance(module, Tables)
+
+
+def _is_cast(module: nn.Module, name: str, tensor: Tensor, packed: frozenset[str]) -> bool:
+    """Whether a tensor is a plain number, which may be stored and used in any floating dtype."""
+    return tensor.is_floating_point() and name not in packed and not _keeps_dtype(module)
 
 
 def _packed_names(layers: dict[str, NVFP4Layer]) -> frozenset[str]:

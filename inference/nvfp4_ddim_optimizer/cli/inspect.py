@@ -100,13 +100,13 @@ def _try_out(model: str, search: ScaleSearch) -> InspectReport:
     from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
     from nvfp4_ddim_optimizer.sources import locate_model, parameter_bytes
     from nvfp4_ddim_optimizer.streaming import open_model
-    from nvfp4_ddim_optimizer.tasks import TextToImageModel
+    from nvfp4_ddim_optimizer.tasks.components import native_size
 
     source = locate_model(model)
     record = DataFree(scale_search=search)
     with waiting(f"Reading {source.name}"):
         streamed = open_model(source)
-    TextToImageModel.from_diffusers(streamed.pipeline)
+    native_size(streamed.pipeline)  # refuse what can't be run
     original_bytes = parameter_bytes(streamed.pipeline)
     with weights_progress() as progress:
         progress.begin("Quantising", streamed.weight_count)

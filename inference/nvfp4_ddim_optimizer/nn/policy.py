@@ -27,7 +27,9 @@ class KeepRule:
 
 
 _DEFAULT_RULES = (
-    KeepRule("vae|movq", "", "the autoencoder sets the picture's fine detail and is small"),
+    KeepRule(
+        "vae|movq|[a-z_]+_vae", "", "the autoencoder sets the picture's fine detail and is small"
+    ),
     KeepRule(
         "unet",
         r"conv_in$|conv_out$",

@@ -20,7 +20,8 @@ from nvfp4_ddim_optimizer.calibration import CalibratedQuantizer
 from nvfp4_ddim_optimizer.errors import BudgetExceededError, InvalidInputError
 from nvfp4_ddim_optimizer.nvfp4 import Quantizer, quantizer_for
 from nvfp4_ddim_optimizer.sources import ModelSource, parameter_bytes
-from nvfp4_ddim_optimizer.tasks import TextToImageModel
+from nvfp4_ddim_optimizer.task_model import TaskModel
+from nvfp4_ddim_optimizer.tasks.components import native_size
 
 from .budget import StorageModel
 from .calibrate import correct_biases, gather_statistics
@@ -169,7 +170,7 @@ class _Job:
         """Plan the work, and refuse what can't be run before it begins."""
         self.progress.begin("Reading the model", None)
         model = open_model(source)
-        TextToImageModel.from_diffusers(model.pipeline)
+        native_size(model.pipeline)
         return model
 
     def estimate(self, model: StreamedModel) -> StorageModel:
@@ -189,6 +190,11 @@ class _Job:
         if not isinstance(quantization, Calibrated):
             return quantizer_for(quantization)
         model = self.open(source)
+        if isinstance(model.pipeline, TaskModel):
+            raise InvalidInputError(
+                "calibration draws prompts, and this model does not paint: quantise it with "
+                "rate-distortion optimisation (--effort balanced)"
+            )
         self.progress.begin("Calibrating", len(quantization.prompts) * quantization.steps)
         statistics = gather_statistics(
             model,
@@ -212,7 +218,7 @@ class _Job:
         if isinstance(quantizer, CalibratedQuantizer):
             correct_biases(model, quantizer.statistics)
         self.progress.begin("Writing the artifact", None)
-        height, width = TextToImageModel.from_diffusers(model.pipeline).native_size
+        height, width = native_size(model.pipeline)
         manifest = save_artifact(
             model.pipeline,
             layers,

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from nvfp4_ddim_contracts import LayerEntry
+from nvfp4_ddim_optimizer.artifacts.layout import TASK_MODEL_CLASS
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 from nvfp4_ddim_optimizer.nn import (
     LayerCallback,
@@ -34,8 +35,10 @@ from nvfp4_ddim_optimizer.sources import (
     load_diffusers,
     local_directory,
     quantize_pipeline,
+    quantized_modules,
     read_model_index,
 )
+from nvfp4_ddim_optimizer.task_files import load_task_model
 
 from .component import StreamedComponent, open_component
 from .workspace import Workspace
@@ -49,8 +52,8 @@ class StreamedModel:
 
     Attributes:
         directory: Where it is.
-        pipeline: `diffusers.DiffusionPipeline`; parameters of streamed components hold no data
-            until it is quantised.
+        pipeline: `diffusers.DiffusionPipeline`, or `TaskModel`, which is small and never
+            streamed. Parameters of streamed components hold no data until it is quantised.
         components: Those that are streamed.
         policy: Which layers stay as they are.
     """
@@ -96,10 +99,10 @@ class StreamedModel:
     def _plan_of_loaded(self) -> Iterator[tuple[str, PlannedLayer]]:
         """Layers that become NVFP4 and are in memory already, with their component's name."""
         streamed = {component.name for component in self.components}
-        for name in QUANTIZED_COMPONENTS:
+        for name, module in quantized_modules(self.pipeline).items():
             if name in streamed:
                 continue
-            for planned in plan_layers(getattr(self.pipeline, name), name, self.policy):
+            for planned in plan_layers(module, name, self.policy):
                 if planned.keep_reason is None:
                     yield name, planned
 
@@ -186,6 +189,8 @@ def open_model(source: ModelSource, policy: LayerPolicy | None = None) -> Stream
     policy = policy or LayerPolicy()
     directory = local_directory(source)
     index = read_model_index(directory)
+    if index.get("_class_name") == TASK_MODEL_CLASS:
+        return StreamedModel(directory, load_task_model(directory, index), (), policy)
     components = []
     for name in QUANTIZED_COMPONENTS:
         entry = index.get(name)

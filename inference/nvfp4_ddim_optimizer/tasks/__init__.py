@@ -2,6 +2,7 @@
 
 from .components import TextToImageModel
 from .generate import generate_images
+from .matching import match_prompts
 from .preview import LinearPreview, PreviewDecoder, TinyPreview, default_preview
 from .text import PromptTruncatedWarning, TextConditioner
 
@@ -14,4 +15,5 @@ __all__ = [
     "TinyPreview",
     "default_preview",
     "generate_images",
+    "match_prompts",
 ]

@@ -7,8 +7,9 @@ import torch
 
 from nvfp4_ddim_optimizer.diffusion import DiffusionConfig
 from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError
+from nvfp4_ddim_optimizer.task_model import TaskModel
 
-__all__ = ["SUPPORTED_COMPONENTS", "TextToImageModel"]
+__all__ = ["SUPPORTED_COMPONENTS", "TextToImageModel", "native_size"]
 
 SUPPORTED_COMPONENTS = {
     "text_encoder": ("CLIPTextModel",),
@@ -114,6 +115,20 @@ class TextToImageModel:
                     f"{name} must be a multiple of {factor} pixels, not {side}: use {choice}"
                 )
         return int(self.unet.config.in_channels), height // factor, width // factor
+
+
+def native_size(pipeline: Any) -> tuple[int, int]:
+    """(height, width) that a model was trained at: pixels, or cells of a grid.
+
+    Args:
+        pipeline: `diffusers.DiffusionPipeline` or `TaskModel`.
+
+    Raises:
+        ModelNotSupportedError: It is of a kind that can't be run.
+    """
+    if isinstance(pipeline, TaskModel):
+        return pipeline.native_height, pipeline.native_width
+    return TextToImageModel.from_diffusers(pipeline).native_size
 
 
 def _check_unet(unet: Any, vae: Any) -> None:

@@ -18,7 +18,7 @@ from nvfp4_ddim_optimizer.loading import load_model
 from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
 from nvfp4_ddim_optimizer.nn import mapped_bytes
 from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
-from nvfp4_ddim_optimizer.sources import quantize_pipeline
+from nvfp4_ddim_optimizer.sources import locate_model, quantize_pipeline
 from nvfp4_ddim_optimizer.tasks import generate
 
 GB = 10**9
@@ -71,7 +71,7 @@ def test_paints_the_same_in_little_memory(artifact: Path) -> None:
 
 @on_linux
 def test_all_weights_are_mapped_in_little_memory(artifact: Path) -> None:
-    loaded = load_model(artifact, ScaleSearch.ABSMAX, lambda *_: PACKED)
+    loaded = load_model(locate_model(artifact), ScaleSearch.ABSMAX, lambda *_: PACKED)
     for part in (loaded.model.text_encoder, loaded.model.unet, loaded.model.vae):
         # Ends that share a page with a neighbour are not counted.
         whole = (tensor.nbytes - 2 * mmap.PAGESIZE for tensor in part.state_dict().values())

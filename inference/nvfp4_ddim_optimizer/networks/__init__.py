@@ -1,0 +1,8 @@
+"""Networks of this project's own models, where diffusers has none that fits.
+
+Each is a diffusers `ModelMixin`: built from a JSON configuration, weights in safetensors.
+"""
+
+from .tables import Tables
+
+__all__ = ["Tables"]
