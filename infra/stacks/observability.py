@@ -78,6 +78,7 @@ class ObservabilityStack(cdk.Stack):
             metrics=metrics,
             dead_letters=dead_letters,
             dispatch=api.dispatch,
+            lanes=inference.functions,
             batches=batch.machine,
         )
         dashboard = ServiceDashboard(self, "Dashboard", metrics=metrics, dead_letters=dead_letters)
