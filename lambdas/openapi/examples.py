@@ -18,7 +18,6 @@ from nvfp4_ddim_contracts import (
     Provenance,
     Timings,
     Upload,
-    UploadContentType,
     UploadRequest,
 )
 from nvfp4_ddim_contracts.images import ImageData, ImageQuality, ImagesRequest, ImagesResponse
@@ -161,7 +160,7 @@ def job_event() -> dict[str, Any]:
 
 def upload_request() -> dict[str, Any]:
     """The body of `POST /v1/uploads`."""
-    return UploadRequest(content_type=UploadContentType.PNG, size_bytes=48_213).model_dump(
+    return UploadRequest(content_type="image/png", size_bytes=48_213).model_dump(
         mode="json"
     )
 
@@ -170,7 +169,7 @@ def upload() -> dict[str, Any]:
     """The answer of `POST /v1/uploads`."""
     return Upload(
         id=_UPLOAD_ID,
-        content_type=UploadContentType.PNG,
+        content_type="image/png",
         size_bytes=48_213,
         url="https://results-bucket.s3.eu-west-1.amazonaws.com/",
         fields={
