@@ -83,8 +83,10 @@ def test_the_container_reads_what_the_dispatcher_writes(body: dict[str, Any]) ->
 @given(
     st.recursive(
         st.none() | st.booleans() | st.integers() | LETTERS,
-        lambda inner: st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(["task", "prompt", "inputs", "image", "x"]), inner),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(st.sampled_from(["task", "prompt", "inputs", "image", "x"]), inner)
+        ),
         max_leaves=8,
     )
 )
