@@ -271,6 +271,7 @@ def batch_submitter(settings: SubmitBatchSettings) -> BatchSubmitter:
         jobs=store,
         tasks=DynamoDBBatchTasks(clients.dynamodb(), settings.table_name),
         files=S3Batches(clients.s3(), settings.batch_bucket),
+        uploads=S3Uploads(clients.s3(), settings.results_bucket),
         queue=SqsQueue(clients.sqs(), settings.batch_queue_url),
         clock=_CLOCK,
         lifetime=timedelta(seconds=settings.job_lifetime_seconds),

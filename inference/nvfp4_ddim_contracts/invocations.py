@@ -16,7 +16,7 @@ from .keys import UPLOAD_ID_PATTERN, UPLOADS_PREFIX
 from .requests import AnyRequest, ByTask, request_in, request_type
 from .tasks import TaskRequest
 
-__all__ = ["InvocationRequest", "UploadKeys"]
+__all__ = ["InvocationRequest", "UploadId", "UploadKeys"]
 
 UploadId = Annotated[str, StringConstraints(pattern=f"^{UPLOAD_ID_PATTERN}$")]
 UploadKey = Annotated[
