@@ -16,18 +16,19 @@ class TaskInput(Contract):
 
     name: str = Field(description="Its field in the request's `inputs`.")
     media_types: tuple[str, ...] = Field(description="What it may be; POST /v1/uploads takes them.")
-    endings: tuple[str, ...] = Field(description="How names of such files end.")
+    endings: dict[str, tuple[str, ...]] = Field(
+        description="By media type: how names of such files end."
+    )
     max_bytes: int
     required: bool
 
     @classmethod
     def of(cls, slot: InputSlot) -> Self:
         """Describe an input."""
-        endings = [ending for each in slot.media_types for ending in endings_of(each)]
         return cls(
             name=slot.name,
             media_types=slot.media_types,
-            endings=tuple(dict.fromkeys(endings)),
+            endings={each: endings_of(each) for each in slot.media_types},
             max_bytes=slot.max_bytes,
             required=slot.required,
         )

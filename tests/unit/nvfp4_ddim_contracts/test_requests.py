@@ -139,7 +139,7 @@ def test_tasks_describe_themselves() -> None:
     tasks = list_tasks().data
     assert [task.name for task in tasks] == list(TASKS)
     toy = next(task for task in tasks if task.name == "segment")
-    assert toy.inputs[0].endings == (".png", ".jpg", ".jpeg")
+    assert toy.inputs[0].endings == {"image/png": (".png",), "image/jpeg": (".jpg", ".jpeg")}
     properties: Any = toy.parameters["properties"]
     assert properties["samples"]["maximum"] == 4
     assert properties["samples"]["description"]
