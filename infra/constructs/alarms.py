@@ -43,6 +43,7 @@ class ServiceAlarms(Construct):
         dead_letters: Mapping[str, sqs.IQueue],
         dispatch: lambda_.IFunction,
         batches: sfn.IStateMachine,
+        quantizations: sfn.IStateMachine,
     ) -> None:
         """Define the alarms.
 
@@ -54,6 +55,7 @@ class ServiceAlarms(Construct):
             dead_letters: Every dead-letter queue, by what it holds.
             dispatch: Feeds the endpoint from the job table.
             batches: Runs batches.
+            quantizations: Runs quantisations.
         """
         super().__init__(scope, construct_id)
         self._topic, self._metrics = topic, metrics
@@ -61,7 +63,10 @@ class ServiceAlarms(Construct):
         unhealthy = [
             *self._stuck(dispatch),
             *self._failing(),
-            *self._batches(batches),
+            *self._executions("Batches", batches, "A batch ended without all that it was to make."),
+            *self._executions(
+                "Quantizations", quantizations, "A dropped model was not quantised or published."
+            ),
             *(self._dead_letters(name, queue) for name, queue in dead_letters.items()),
         ]
         self._sum_up([*unhealthy, stopped])
@@ -122,18 +127,14 @@ class ServiceAlarms(Construct):
             ),
         ]
 
-    def _batches(self, machine: sfn.IStateMachine) -> list[cloudwatch.Alarm]:
+    def _executions(
+        self, name: str, machine: sfn.IStateMachine, text: str
+    ) -> list[cloudwatch.Alarm]:
         return [
-            self._alarm(
-                name,
-                metric,
-                1,
-                "A batch ended without all that it was to make.",
-                entry="BatchesFailed",
-            )
-            for name, metric in (
-                ("BatchesFailed", machine.metric_failed(period=_FIVE_MINUTES)),
-                ("BatchesTimedOut", machine.metric_timed_out(period=_FIVE_MINUTES)),
+            self._alarm(f"{name}{ending}", metric, 1, text, entry=f"{name}Failed")
+            for ending, metric in (
+                ("Failed", machine.metric_failed(period=_FIVE_MINUTES)),
+                ("TimedOut", machine.metric_timed_out(period=_FIVE_MINUTES)),
             )
         ]
 
