@@ -77,4 +77,4 @@ def _is_finite(tensor: torch.Tensor) -> bool:
     if not tensor.is_floating_point():
         return True
     # In pieces: isfinite makes a second tensor of the same number of elements.
-    return all(bool(torch.isfinite(part).all()) for part in tensor.reshape(-1).split(_CHUNK))
+    return all(bool(torch.isfinite(part).all()) for part in torch.split(tensor.reshape(-1), _CHUNK))
