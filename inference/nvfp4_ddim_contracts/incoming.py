@@ -8,6 +8,9 @@ work/<job>/output/validation.json            `QuantizationValidation`; written l
 quantizations/<name>/<execution>.json        `QuantizationReport`, of failures too
 quantizations/<name>/sources/<digest>.json   `QuantizedSource`: a model that needs no second time
 
+training/                                    data of training jobs, and what they make:
+training/jobs/<job>/output/model.tar.gz      the folder that a script wrote
+
 `_unnamed` stands for <name> in reports on models whose name can't be used.
 """
 
@@ -30,6 +33,8 @@ __all__ = [
     "PICKLE_SUFFIXES",
     "REPORTS_PREFIX",
     "TASK_NAME",
+    "TRAINING_JOBS_PREFIX",
+    "TRAINING_PREFIX",
     "VALIDATION_NAME",
     "WORK_PREFIX",
     "QuantizationOrder",
@@ -54,6 +59,8 @@ __all__ = [
 INCOMING_PREFIX = "incoming/"
 WORK_PREFIX = "work/"
 REPORTS_PREFIX = "quantizations/"
+TRAINING_PREFIX = "training/"
+TRAINING_JOBS_PREFIX = "training/jobs/"
 ORDER_NAME = "quantize.json"
 TASK_NAME = "task.json"
 VALIDATION_NAME = "validation.json"

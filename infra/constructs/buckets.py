@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.stages import StageConfig
 from nvfp4_ddim_contracts.batches import BATCHES_PREFIX
-from nvfp4_ddim_contracts.incoming import INCOMING_PREFIX, WORK_PREFIX
+from nvfp4_ddim_contracts.incoming import INCOMING_PREFIX, TRAINING_JOBS_PREFIX, WORK_PREFIX
 from nvfp4_ddim_contracts.keys import (
     ASYNC_FAILURE_PREFIX,
     ASYNC_INPUT_PREFIX,
@@ -34,6 +34,7 @@ _UPLOAD_DAYS = 1
 _NONCURRENT_DAYS = 90
 _LOG_DAYS = 90
 _WORK_DAYS = 7
+_TRAINED_DAYS = 90
 
 
 class _PrivateBucket(s3.Bucket):
@@ -201,7 +202,11 @@ class IncomingBucket(_PrivateBucket):
         logs: s3.IBucket,
     ) -> None:
         """Define the bucket."""
-        prefixes = {INCOMING_PREFIX: config.quantization.days, WORK_PREFIX: _WORK_DAYS}
+        prefixes = {
+            INCOMING_PREFIX: config.quantization.days,
+            WORK_PREFIX: _WORK_DAYS,
+            TRAINING_JOBS_PREFIX: _TRAINED_DAYS,
+        }
         super().__init__(
             scope,
             construct_id,
@@ -212,7 +217,7 @@ class IncomingBucket(_PrivateBucket):
             lifecycle_rules=[
                 *(
                     s3.LifecycleRule(
-                        id=prefix.strip("/"),
+                        id=prefix.strip("/").replace("/", "-"),
                         prefix=prefix,
                         expiration=cdk.Duration.days(days),
                     )

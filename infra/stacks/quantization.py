@@ -1,4 +1,4 @@
-"""Quantisation in the cloud: a dropped model becomes a staged release."""
+"""Jobs on models: a dropped one becomes a staged release, and training scripts run."""
 
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
@@ -12,7 +12,12 @@ from infra.constructs.quantization_functions import QuantizationFunctions
 from infra.constructs.quantization_machine import QuantizationMachine
 from infra.lambda_bundle import LambdaBundle
 from infra.stages import StageConfig
-from nvfp4_ddim_contracts.incoming import INCOMING_PREFIX, WORK_PREFIX
+from nvfp4_ddim_contracts.incoming import (
+    INCOMING_PREFIX,
+    TRAINING_JOBS_PREFIX,
+    TRAINING_PREFIX,
+    WORK_PREFIX,
+)
 
 from .storage import StorageStack
 
@@ -39,7 +44,9 @@ class QuantizationStack(cdk.Stack):
         env: cdk.Environment | None = None,
     ) -> None:
         """Define the stack."""
-        super().__init__(scope, construct_id, env=env, description="nvfp4-ddim: quantisation")
+        super().__init__(
+            scope, construct_id, env=env, description="nvfp4-ddim: quantisation and training"
+        )
         # By its ARN alone: no statement may flow back into the storage stack.
         key = kms.Key.from_key_arn(self, "Key", storage.key.key_arn)
         image = InferenceImage(self, "Image", target=config.capacity.image_target, uri=image_uri)
@@ -48,6 +55,10 @@ class QuantizationStack(cdk.Stack):
             read_objects(role, storage.incoming, f"{prefix}*")
             list_objects(role, storage.incoming, prefix)
         write_objects(role, storage.incoming, f"{WORK_PREFIX}*")
+        training = JobRole(self, "TrainingRole", kind="Training", image=image)
+        read_objects(training, storage.incoming, f"{TRAINING_PREFIX}*")
+        list_objects(training, storage.incoming, TRAINING_PREFIX)
+        write_objects(training, storage.incoming, f"{TRAINING_JOBS_PREFIX}*")
         functions = QuantizationFunctions(
             self,
             "Functions",
@@ -84,5 +95,9 @@ class QuantizationStack(cdk.Stack):
         for name, value, description in (
             ("IncomingBucketName", storage.incoming.bucket_name, "Drop incoming/NAME/ here"),
             ("QuantizationMachineArn", self.machine.state_machine_arn, "Runs quantisations"),
+            ("JobImageUri", image.uri, "What jobs run"),
+            ("JobKeyArn", key.key_arn, "Encrypts what jobs write"),
+            ("ProcessingRoleArn", role.role_arn, "What quantising jobs run as"),
+            ("TrainingRoleArn", training.role_arn, "What training jobs run as"),
         ):
             cdk.CfnOutput(self, name, value=value, description=description)

@@ -7,6 +7,7 @@ Source: Amazon SageMaker AI developer guide, "How Amazon SageMaker Processing co
 processing container" and "How Amazon SageMaker AI runs your training image".
 """
 
+import enum
 import json
 import logging
 import shutil
@@ -36,7 +37,7 @@ _STOP_SECONDS = 30.0
 _ROOT = PurePosixPath("/opt/ml")
 
 
-class JobStatus:
+class JobStatus(enum.StrEnum):
     """As SageMaker calls them."""
 
     IN_PROGRESS = "InProgress"
@@ -158,7 +159,7 @@ class ContainerJob:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(json.dumps(document))
 
-    def _work(self) -> str:
+    def _work(self) -> JobStatus:
         process = ManagedProcess(
             [sys.executable, *self.spec.command[1:]],
             isolated_environment(
@@ -207,7 +208,9 @@ class ContainerJob:
         if not keys:
             raise ProvisioningError(f"No objects below {mount.uri}.")
         for key in keys:
-            target = self._here(mount.path) / key.removeprefix(prefix).lstrip("/")
+            # A prefix may be one whole key: its file keeps its name.
+            relative = key.removeprefix(prefix).lstrip("/") or key.rpartition("/")[2]
+            target = self._here(mount.path) / relative
             if key.endswith("/"):
                 target.mkdir(parents=True, exist_ok=True)
                 continue

@@ -11,15 +11,15 @@ from moto.sagemaker.responses import SageMakerResponse
 from local.errors import ProvisioningError
 from local.settings import ACCOUNT_ID, REGION, LocalSettings
 
-from .container_jobs import ContainerJob, JobSpec, Mount
+from .container_jobs import ContainerJob, JobSpec, JobStatus, Mount
 
-__all__ = ["JobsApi", "processing_spec"]
+__all__ = ["JobsApi", "processing_spec", "training_spec"]
 
 _Request = dict[str, Any]
 
 
 class JobsApi:
-    """Runs processing jobs. A job is kept until the cloud ends."""
+    """Runs processing and training jobs. A job is kept until the cloud ends."""
 
     def __init__(self, settings: LocalSettings) -> None:
         self._settings = settings
@@ -40,9 +40,22 @@ class JobsApi:
             api.stop_job(_request(response)["ProcessingJobName"])
             return EmptyResult()
 
+        def train(response: Any) -> Any:
+            return ActionResult(api.create_training_job(_request(response)))
+
+        def describe_training(response: Any) -> Any:
+            return ActionResult(api.describe_training_job(_request(response)))
+
+        def stop_training(response: Any) -> Any:
+            api.stop_job(_request(response)["TrainingJobName"])
+            return EmptyResult()
+
         SageMakerResponse.create_processing_job = create
         SageMakerResponse.describe_processing_job = describe
         SageMakerResponse.stop_processing_job = stop
+        SageMakerResponse.create_training_job = train
+        SageMakerResponse.describe_training_job = describe_training
+        SageMakerResponse.stop_training_job = stop_training
 
     def create_processing_job(self, request: _Request) -> dict[str, Any]:
         """Start a job."""
@@ -63,6 +76,32 @@ class JobsApi:
             "ProcessingEndTime": job.ended_at,
             "ExitMessage": job.exit_message or None,
             "FailureReason": job.failure_reason or None,
+        }
+        return {key: value for key, value in found.items() if value is not None}
+
+    def create_training_job(self, request: _Request) -> dict[str, Any]:
+        """Start a job."""
+        name = request["TrainingJobName"]
+        self._start(name, request, training_spec)
+        return {"TrainingJobArn": _arn("training-job", name)}
+
+    def describe_training_job(self, request: _Request) -> dict[str, Any]:
+        """How a job is doing."""
+        name = request["TrainingJobName"]
+        asked, job = self._job(name)
+        (output,) = job.spec.outputs
+        secondary = {JobStatus.IN_PROGRESS: "Training"}.get(job.status, job.status)
+        found = {
+            **asked,
+            "TrainingJobArn": _arn("training-job", name),
+            "ModelArtifacts": {"S3ModelArtifacts": f"{output.uri}/{output.archive}"},
+            "TrainingJobStatus": job.status,
+            "SecondaryStatus": secondary,
+            "CreationTime": job.created_at,
+            "TrainingStartTime": job.started_at,
+            "TrainingEndTime": job.ended_at,
+            "FailureReason": ": ".join(filter(None, [job.failure_reason, job.exit_message]))
+            or None,
         }
         return {key: value for key, value in found.items() if value is not None}
 
@@ -120,6 +159,42 @@ def processing_spec(request: _Request) -> JobSpec:
             "/opt/ml/config/resourceconfig.json": {"current_host": "algo-1", "hosts": ["algo-1"]},
         },
         max_seconds=float(request.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86_400)),
+    )
+
+
+def training_spec(request: _Request) -> JobSpec:
+    """What a request for a training job asks to be run.
+
+    Raises:
+        ProvisioningError: It cannot be run here.
+    """
+    algorithm = request["AlgorithmSpecification"]
+    if algorithm["TrainingInputMode"] != "File" or request["ResourceConfig"]["InstanceCount"] != 1:
+        raise ProvisioningError("Training in the mode File on one machine is provided locally.")
+    name = request["TrainingJobName"]
+    channels = {each["ChannelName"]: each for each in request.get("InputDataConfig", [])}
+    where = request["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+    return JobSpec(
+        name=name,
+        command=(
+            *algorithm.get("ContainerEntrypoint", []),
+            *algorithm.get("ContainerArguments", []),
+        ),
+        environment={"TRAINING_JOB_NAME": name, **request.get("Environment", {})},
+        inputs=tuple(
+            Mount(each["DataSource"]["S3DataSource"]["S3Uri"], f"/opt/ml/input/data/{channel}")
+            for channel, each in channels.items()
+        ),
+        outputs=(Mount(f"{where}/{name}/output", "/opt/ml/model", archive="model.tar.gz"),),
+        documents={
+            "/opt/ml/input/config/hyperparameters.json": request.get("HyperParameters", {}),
+            "/opt/ml/input/config/inputdataconfig.json": channels,
+            "/opt/ml/input/config/resourceconfig.json": {
+                "current_host": "algo-1",
+                "hosts": ["algo-1"],
+            },
+        },
+        max_seconds=float(request["StoppingCondition"]["MaxRuntimeInSeconds"]),
     )
 
 

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -25,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 STACK = "Nvfp4Ddim-local-quantization"
 ORDER = {"license": "CC0-1.0", "effort": "balanced", "prompts": ["fox"], "guidance_scale": 2}
-SECONDS = 420.0
+SECONDS = 900.0
 
 
 class Quantizations:
@@ -132,7 +131,7 @@ def test_a_dropped_model_is_staged_promoted_and_painted_with(
     execution, again = quantizations.order("dropped", ORDER)
     assert execution["status"] == "SUCCEEDED"
     assert (again.state, again.artifact_sha256) == ("already-there", sha256)
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 120
 
     assert sha256 is not None
     operations("models", "promote", "dropped", sha256[:12])
@@ -159,30 +158,20 @@ def test_a_weight_that_is_not_finite_fails_with_a_report(
     assert quantizations.published("broken") == []
 
 
-@pytest.mark.parametrize(
-    ("name", "extra", "order", "code"),
-    [
-        ("pickled", "unet/diffusion_pytorch_model.bin", ORDER, "pickle"),
-        ("unlicensed", None, {"effort": "fast"}, "invalid-order"),
-    ],
-)
+@pytest.mark.parametrize("case", ["pickle", "invalid-order"])
 def test_a_pickle_and_a_bad_order_fail_with_a_report_and_without_a_job(
-    quantizations: Quantizations,
-    tmp_path: Path,
-    name: str,
-    extra: str | None,
-    order: dict[str, Any],
-    code: str,
+    quantizations: Quantizations, tmp_path: Path, case: str
 ) -> None:
-    model = save_tiny_pipeline(tmp_path / name)
-    if extra:
-        (model / extra).write_bytes(b"\x80\x04.")
-    quantizations.upload(name, model)
-    execution, report = quantizations.order(name, order)
+    model = save_tiny_pipeline(tmp_path / case)
+    if case == "pickle":
+        (model / "unet" / "diffusion_pytorch_model.bin").write_bytes(b"\x80\x04.")
+    quantizations.upload(case, model)
+    order = ORDER if case == "pickle" else {"effort": "fast"}
+    execution, report = quantizations.order(case, order)
     assert (execution["status"], execution["error"]) == ("FAILED", "ModelNotPublished")
     assert report.state == "failed"
     assert report.problem is not None
-    assert report.problem.code == code
+    assert report.problem.code == case
     assert report.validation is None
-    assert re.match(f"{code}: ", execution["cause"])
-    assert quantizations.published(name) == []
+    assert execution["cause"].startswith(f"{case}: ")
+    assert quantizations.published(case) == []

@@ -2,7 +2,6 @@
 
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from tests.support_pipelines import save_tiny_pipeline
 BUCKET = "container-jobs"
 ROLE = "arn:aws:iam::123456789012:role/functions"
 RESOURCE = "arn:aws:states:::sagemaker:createProcessingJob.sync"
-SECONDS = 240.0
+SECONDS = 600.0
 
 
 def job(name: str, **changes: Any) -> dict[str, Any]:
