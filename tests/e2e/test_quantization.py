@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -175,3 +177,32 @@ def test_a_pickle_and_a_bad_order_fail_with_a_report_and_without_a_job(
     assert report.validation is None
     assert execution["cause"].startswith(f"{case}: ")
     assert quantizations.published(case) == []
+
+
+def test_a_training_script_runs_as_a_job(
+    operations: Callable[..., str],
+    deployment: Deployment,
+    aws: Callable[[str], Any],
+    tmp_path: Path,
+) -> None:
+    drawings = tmp_path / "drawings.npz"
+    np.savez(
+        drawings,
+        images=np.zeros((3, 8, 8, 3), np.uint8),
+        captions=np.array(["fox | fox", "owl | owl", "bee | bee"]),
+        category=np.array(["animals"] * 3),
+        keywords=np.array(["fox; red", "owl; night", "bee; honey"]),
+    )
+    said = operations(
+        *("train", "training.calibration_prompts", "--wait"),
+        *("--channel", f"data={drawings}"),
+        *("--set", "data=channel:data/drawings.npz", "--set", "count=2"),
+    )
+    bucket, _, key = said.splitlines()[-1].partition("s3://")[2].partition("/")
+    archive = io.BytesIO(aws("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+    with tarfile.open(fileobj=archive) as tar:
+        member = tar.extractfile("prompts.txt")
+        assert member is not None
+        prompts = member.read().decode().split()
+    assert len(prompts) == 2
+    assert set(prompts) <= {"fox", "owl", "bee"}
