@@ -16,6 +16,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.runbook import alarm_description
+from nvfp4_ddim_contracts import Lane
 
 from .metrics import ONE_MINUTE, ServiceMetrics
 
@@ -42,6 +43,7 @@ class ServiceAlarms(Construct):
         metrics: ServiceMetrics,
         dead_letters: Mapping[str, sqs.IQueue],
         dispatch: lambda_.IFunction,
+        lanes: Mapping[Lane, lambda_.IFunction],
         batches: sfn.IStateMachine,
         quantizations: sfn.IStateMachine,
     ) -> None:
@@ -54,6 +56,7 @@ class ServiceAlarms(Construct):
             metrics: The stage's metrics.
             dead_letters: Every dead-letter queue, by what it holds.
             dispatch: Feeds the endpoint from the job table.
+            lanes: What it hands jobs of the other lanes to.
             batches: Runs batches.
             quantizations: Runs quantisations.
         """
@@ -62,6 +65,7 @@ class ServiceAlarms(Construct):
         stopped = self._stopped()
         unhealthy = [
             *self._stuck(dispatch),
+            *(self._lane_behind(lane, function) for lane, function in lanes.items()),
             *self._failing(),
             *self._executions("Batches", batches, "A batch ended without all that it was to make."),
             *self._executions(
@@ -95,6 +99,15 @@ class ServiceAlarms(Construct):
                 periods=_MINUTES_WITHOUT_CAPACITY,
             ),
         ]
+
+    def _lane_behind(self, lane: Lane, function: lambda_.IFunction) -> cloudwatch.Alarm:
+        return self._alarm(
+            f"{lane.title()}LaneBehind",
+            function.metric("AsyncEventAge", statistic=cloudwatch.Stats.MAXIMUM, period=ONE_MINUTE),
+            _OLDEST_REQUEST.to_milliseconds(),
+            f"A job has waited for the {lane} lane for over twenty minutes.",
+            entry="LaneBehind",
+        )
 
     def _failing(self) -> list[cloudwatch.Alarm]:
         alarms = [

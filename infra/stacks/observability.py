@@ -81,6 +81,7 @@ class ObservabilityStack(cdk.Stack):
             metrics=metrics,
             dead_letters=dead_letters,
             dispatch=api.dispatch,
+            lanes=inference.functions,
             batches=batch.machine,
             quantizations=quantization.machine,
         )

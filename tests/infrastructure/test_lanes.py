@@ -8,33 +8,16 @@ import pytest
 
 from infra.errors import LaneOptionError
 from infra.lane_options import (
-    Architecture,
     InstancePool,
     LambdaLane,
-    Lanes,
     RealtimeLane,
     ServerlessLane,
     WarmWindow,
 )
 from infra.stages import stage_config
 from nvfp4_ddim_contracts import Lane, LaneOffers
-from tests.infrastructure.assembly import Assembly, Resource, synthesise
-
-WINDOW = WarmWindow(start="0 7 ? * MON-FRI *", end="0 18 ? * MON-FRI *", instances=2)
-LANES = Lanes(
-    function=LambdaLane(memory_mb=3_008, architecture=Architecture.ARM64, max_concurrency=3),
-    realtime=RealtimeLane(
-        instance_type="ml.g6.xlarge", min_instances=1, max_instances=3, max_pixel_steps=10**7
-    ),
-    serverless=ServerlessLane(),
-)
-
-
-@pytest.fixture(scope="module")
-def every_lane(tmp_path_factory: pytest.TempPathFactory) -> Assembly:
-    """cdk-nag's checks run in this synthesis, too."""
-    capacity = replace(stage_config("prod").capacity, warm_windows=(WINDOW,))
-    return synthesise(tmp_path_factory.mktemp("lanes"), "prod", capacity=capacity, lanes=LANES)
+from tests.infrastructure.assembly import Assembly, Resource
+from tests.infrastructure.conftest import LANES, WINDOW
 
 
 def _properties(assembly: Assembly, kind: str, part: str) -> Resource:

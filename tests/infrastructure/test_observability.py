@@ -27,10 +27,10 @@ def _alarms(assembly: Assembly) -> dict[str, Resource]:
 
 
 def test_every_alarm_has_an_entry_in_the_runbook_and_every_entry_an_alarm(
-    assembly: Assembly, anchors: list[str]
+    every_lane: Assembly, anchors: list[str]
 ) -> None:
     linked = set()
-    for name, alarm in _alarms(assembly).items():
+    for name, alarm in _alarms(every_lane).items():
         link = _LINK.search(alarm["AlarmDescription"])
         assert link, f"{name} does not say where to read on"
         linked.add(link.group(1))
@@ -55,6 +55,16 @@ def test_every_entry_says_what_it_means_where_to_look_and_what_to_do(anchors: li
 )
 def test_anchors_are_made_of_names(alarm: str, expected: str) -> None:
     assert anchor(alarm) == expected
+
+
+def test_every_lane_has_an_alarm_on_what_waits_for_it(every_lane: Assembly) -> None:
+    waiting = {
+        name: alarm
+        for name, alarm in _alarms(every_lane).items()
+        if alarm.get("MetricName") == "AsyncEventAge"
+    }
+    assert len(waiting) == len({json.dumps(a["Dimensions"]) for a in waiting.values()}) == 3
+    assert {alarm["Threshold"] for alarm in waiting.values()} == {20 * 60 * 1000}
 
 
 def test_every_dead_letter_queue_has_an_alarm(assembly: Assembly) -> None:
