@@ -5,11 +5,13 @@ InfraError
 ├── ModelArtifactError       the model to deploy is missing or incomplete
 ├── LambdaBundleError        pip could not bring what the Lambdas need
 ├── LaneOptionError          a lane is given a size that AWS does not have
+├── CapacityError            a machine is too small for the work it is given
 ├── ImageUriError            the image to use instead of a built one is not in ECR
 └── MissingSettingError      a function's settings ask for a value that the stack has not
 """
 
 __all__ = [
+    "CapacityError",
     "ImageUriError",
     "InfraError",
     "LambdaBundleError",
@@ -30,6 +32,10 @@ class UnknownStageError(InfraError):
 
 class ModelArtifactError(InfraError):
     """The directory of the model to deploy is no complete artifact."""
+
+
+class CapacityError(InfraError):
+    """A machine is too small for the work that it is given."""
 
 
 class ImageUriError(InfraError):

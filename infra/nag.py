@@ -4,7 +4,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 from constructs import IConstruct
 
-__all__ = ["accept_finding", "check_best_practices", "spelled"]
+__all__ = ["accept_finding", "check_best_practices", "logical_id", "spelled"]
 
 
 def check_best_practices(app: cdk.App) -> None:
@@ -29,3 +29,12 @@ def spelled(scope: IConstruct, value: str) -> str:
     """How cdk-nag spells a value in a finding's id: "<AWS::Region>", or the region once known."""
     resolved = cdk.Stack.of(scope).resolve(value)
     return f"<{resolved['Ref']}>" if isinstance(resolved, dict) else str(resolved)
+
+
+def logical_id(construct: cdk.Resource) -> str:
+    """The logical id by which findings name a construct."""
+    resource = construct.node.default_child
+    if not isinstance(resource, cdk.CfnElement):
+        raise TypeError(f"{construct.node.path} has no resource of its own.")
+    found: str = cdk.Stack.of(construct).resolve(resource.logical_id)
+    return found

@@ -12,6 +12,7 @@ from .stacks.batch import BatchStack
 from .stacks.edge import EdgeStack
 from .stacks.inference import InferenceStack
 from .stacks.observability import ObservabilityStack
+from .stacks.quantization import QuantizationStack
 from .stacks.storage import StorageStack
 from .stages import SERVICE_TAG, StageConfig
 
@@ -25,6 +26,7 @@ class Service:
     storage: StorageStack
     inference: InferenceStack
     batch: BatchStack
+    quantization: QuantizationStack
     api: ApiStack
     observability: ObservabilityStack
     edge: EdgeStack
@@ -71,6 +73,15 @@ def add_service(
     batch = BatchStack(
         app, f"{prefix}-batch", config=config, storage=storage, bundle=bundle, env=env
     )
+    quantization = QuantizationStack(
+        app,
+        f"{prefix}-quantization",
+        config=config,
+        storage=storage,
+        bundle=bundle,
+        image_uri=image_uri,
+        env=env,
+    )
     api = ApiStack(
         app,
         f"{prefix}-api",
@@ -93,12 +104,14 @@ def add_service(
         storage=storage,
         inference=inference,
         batch=batch,
+        quantization=quantization,
         api=api,
         env=env,
     )
     if storage.network:
         storage.network.enclose_functions(api)
         storage.network.enclose_functions(batch)
+        storage.network.enclose_functions(quantization)
         storage.network.enclose_models(inference.endpoint.models.values(), inference.endpoint.role)
     cdk.Tags.of(app).add(*SERVICE_TAG)
     cdk.Tags.of(app).add("stage", config.name)
@@ -108,6 +121,7 @@ def add_service(
         storage=storage,
         inference=inference,
         batch=batch,
+        quantization=quantization,
         api=api,
         observability=observability,
         edge=edge,

@@ -12,6 +12,7 @@ from typing import Literal
 from .errors import LaneOptionError, UnknownStageError
 from .lane_options import InstancePool, LambdaLane, Lanes, Precision, WarmWindow
 from .paths import BUNDLED_MODELS
+from .quantization_options import QuantizationCapacity
 
 __all__ = [
     "DEFAULT_LOCAL_PORT_BASE",
@@ -35,6 +36,10 @@ DEFAULT_LOCAL_PORT_BASE = 4610
 SERVICE_TAG = ("service", "nvfp4-ddim")
 """With the tag `stage` it marks every resource, and what the budget counts."""
 _MAX_POOLS = 5
+# 16 GB of memory: Stable Diffusion 1.x and 2.x.
+_SMALL_QUANTIZATION = QuantizationCapacity(
+    instance_type="ml.m7i.xlarge", volume_gb=50, max_runtime_seconds=4 * 3_600, max_model_gb=20
+)
 
 
 class ImageTarget(StrEnum):
@@ -235,6 +240,7 @@ class StageConfig:
         times: Deadlines and lifetimes.
         spending: What it may cost.
         batches: How batches are worked on.
+        quantization: The machine that quantises dropped models.
         rollout: Of releases to devices.
         keep_data: Whether buckets, table and keys outlive their stack. Where not, deletion empties
             them first.
@@ -262,6 +268,7 @@ class StageConfig:
     times: JobTimes = field(default_factory=JobTimes)
     spending: SpendingLimit
     batches: BatchLimits = field(default_factory=lambda: BatchLimits(max_concurrent_tasks=4))
+    quantization: QuantizationCapacity = _SMALL_QUANTIZATION
     rollout: Rollout = field(default_factory=Rollout)
     keep_data: bool = False
     encrypt_table_with_own_key: bool = False
@@ -328,6 +335,12 @@ _PROD = StageConfig(
     # Two of the four machines, day and night.
     spending=SpendingLimit(monthly_usd=1_700),
     batches=BatchLimits(max_concurrent_tasks=20, days=90),
+    quantization=QuantizationCapacity(
+        instance_type="ml.m7i.4xlarge",
+        volume_gb=150,
+        max_runtime_seconds=12 * 3_600,
+        max_model_gb=60,
+    ),
     keep_data=True,
     encrypt_table_with_own_key=True,
     log_retention_days=90,

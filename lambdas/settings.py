@@ -41,7 +41,10 @@ __all__ = [
     "ListModelsSettings",
     "ListTasksSettings",
     "PrepareBatchSettings",
+    "PrepareQuantizationSettings",
+    "PublishQuantizationSettings",
     "RecordResultSettings",
+    "ReportQuantizationSettings",
     "Settings",
     "SettleBatchSettings",
     "StopSpendingSettings",
@@ -264,3 +267,26 @@ class FinishBatchSettings(Settings):
     batch_bucket: NonEmpty
     instance_type: NonEmpty = Field(description="What runs the jobs, such as ml.g6.xlarge.")
     tolerated_failure_percentage: float = Field(ge=0, le=100)
+
+
+class PrepareQuantizationSettings(Settings):
+    """First step of a quantisation."""
+
+    incoming_bucket: NonEmpty
+    artifact_bucket: NonEmpty
+    max_model_bytes: int = Field(ge=1, description="Of one dropped model's files together.")
+    quantizer: NonEmpty = Field(description="Names the program that quantises: its image.")
+
+
+class PublishQuantizationSettings(Settings):
+    """Step of a quantisation that publishes."""
+
+    incoming_bucket: NonEmpty
+    artifact_bucket: NonEmpty
+    manifest_key_arn: NonEmpty = Field(description="Signs what is published.")
+
+
+class ReportQuantizationSettings(Settings):
+    """Last step of a quantisation."""
+
+    incoming_bucket: NonEmpty

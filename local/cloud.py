@@ -34,7 +34,7 @@ from .faults import FaultInjector
 from .iot import TemplateRegistry, install_jobs
 from .lambda_runtime import LambdaRuntime, MotoFunctions, PackageStore
 from .moto_server import create_moto_server
-from .sagemaker import SageMakerService
+from .sagemaker import JobsApi, SageMakerService
 from .settings import LocalSettings
 from .sign_in_front import create_sign_in_app
 from .stepfunctions import install_state_machines
@@ -60,6 +60,8 @@ class LocalCloud:
         functions.install()
         self.sagemaker = SageMakerService(settings, faults)
         self.sagemaker.install()
+        self._jobs = JobsApi(settings)
+        self._jobs.install()
         self._events = EventDispatcher(functions, settings.aws_url, faults)
         self._events.install()
         install_state_machines(settings.aws_url)
@@ -105,6 +107,7 @@ class LocalCloud:
         """End every process, poller and server."""
         self._events.stop()
         self.sagemaker.stop()
+        self._jobs.stop()
         self._runtime.stop()
         for server in self.servers:
             server.stop()

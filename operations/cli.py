@@ -19,6 +19,7 @@ from .options import Endpoint, Region, StageName, clients_of
 from .redrive import Redriver
 from .stage import Clients, Stage, find_stage
 from .switch import service_switch
+from .train_cli import train
 
 __all__ = ["main"]
 
@@ -31,6 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(models_app, name="models")
+app.command()(train)
 _EXIT_FAILED = 1
 _EXIT_KEPT = 3
 

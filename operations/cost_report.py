@@ -39,6 +39,8 @@ def _rows(cost: StageCost) -> Iterator[_Row]:
     yield "Keys, secrets, alarms, metrics", "", _usd(cost.standing_usd_per_month)
     average = "" if cost.usd_per_image is None else _fine(cost.usd_per_image)
     yield "Everything", average, _usd(cost.usd_per_month)
+    each = _usd(cost.quantization_usd)
+    yield f"Beside it, a quantised model, {cost.quantization_instance_type}", f"{each} a model", ""
 
 
 def _assumed(load: Load, assumptions: Assumptions) -> Iterator[str]:

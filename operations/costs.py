@@ -62,6 +62,7 @@ class Assumptions:
         custom_metrics: Distinct metrics with their dimensions.
         alarms: Alarms on metrics, those of target tracking included.
         secrets: Signing key and webhook root.
+        quantization_seconds: Of the job that quantises a dropped model, its start included.
     """
 
     start_seconds: int = 420
@@ -75,8 +76,9 @@ class Assumptions:
     bytes_per_image: int = 500_000
     log_bytes_per_image: int = 20_000
     custom_metrics: int = 30
-    alarms: int = 20
+    alarms: int = 23
     secrets: int = 2
+    quantization_seconds: int = 1_800
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,8 @@ class StageCost:
         lanes: The machines' part.
         services_usd_per_image: API, functions, table, storage, delivery, logs.
         standing_usd_per_month: Keys, secrets, alarms, metrics, dashboard: also without a picture.
+        quantization_usd: The job that quantises one dropped model; in no sum.
+        quantization_instance_type: What it runs on.
         usd_per_month: Everything.
         usd_per_image: Everything, spread over the pictures; None without any.
     """
@@ -115,6 +119,8 @@ class StageCost:
     lanes: tuple[LaneCost, ...]
     services_usd_per_image: float
     standing_usd_per_month: float
+    quantization_usd: float
+    quantization_instance_type: str
     usd_per_month: float
     usd_per_image: float | None
 
@@ -148,19 +154,22 @@ def stage_cost(config: StageConfig, load: Load, assumptions: Assumptions) -> Sta
     standing = _standing(assumptions)
     images = load.images_per_day * DAYS_PER_MONTH
     total = sum(lane.usd_per_month for lane in lanes) + services * images + standing
+    job = config.quantization.instance_type
     return StageCost(
-        config.name, lanes, services, standing, total, total / images if images else None
+        stage=config.name,
+        lanes=lanes,
+        services_usd_per_image=services,
+        standing_usd_per_month=standing,
+        quantization_usd=_usd_per_second(job) * assumptions.quantization_seconds,
+        quantization_instance_type=job,
+        usd_per_month=total,
+        usd_per_image=total / images if images else None,
     )
 
 
 def _asynchronous(config: StageConfig, load: Load, assumptions: Assumptions) -> LaneCost:
     capacity = config.capacity
-    if capacity.instance_type not in SAGEMAKER_USD_PER_HOUR:
-        raise UnknownPriceError(
-            f"No price of {capacity.instance_type} is known; add it to "
-            "nvfp4_ddim_contracts/pricing.py."
-        )
-    usd_per_second = SAGEMAKER_USD_PER_HOUR[capacity.instance_type] / _HOUR
+    usd_per_second = _usd_per_second(capacity.instance_type)
     busy = load.images_per_day * load.seconds_per_image
     if busy > _DAY * capacity.max_instances:
         raise UnknownPriceError(
@@ -179,6 +188,14 @@ def _asynchronous(config: StageConfig, load: Load, assumptions: Assumptions) -> 
         idle_usd_per_month=usd_per_second * idle * DAYS_PER_MONTH,
         usd_per_month=usd_per_second * (busy + idle) * DAYS_PER_MONTH,
     )
+
+
+def _usd_per_second(instance_type: str) -> float:
+    if instance_type not in SAGEMAKER_USD_PER_HOUR:
+        raise UnknownPriceError(
+            f"No price of {instance_type} is known; add it to nvfp4_ddim_contracts/pricing.py."
+        )
+    return SAGEMAKER_USD_PER_HOUR[instance_type] / _HOUR
 
 
 def _services(assumptions: Assumptions, config: StageConfig) -> float:

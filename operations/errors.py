@@ -5,6 +5,7 @@ OperationsError
 |-- NoEarlierReleaseError    there is nothing to roll back to
 |-- PointerChangedError      somebody else promoted or rolled back at the same time
 |-- StageNotFoundError       no such stage is deployed here
+|-- TrainingError            a training job can't be asked for, or did not end well
 |-- UnknownPriceError        a cost can't be estimated from what is known
 |-- UnknownQueueError        the stage has no dead-letter queue of that name
 |-- UnknownReleaseError      the registry holds no such release, or several that could be meant
@@ -19,6 +20,7 @@ __all__ = [
     "PointerChangedError",
     "RedriveError",
     "StageNotFoundError",
+    "TrainingError",
     "UnknownPriceError",
     "UnknownQueueError",
     "UnknownReleaseError",
@@ -32,6 +34,10 @@ class OperationsError(Exception):
 
 class StageNotFoundError(OperationsError):
     """No stack of the stage, or not the outputs of one, are here."""
+
+
+class TrainingError(OperationsError):
+    """A training job can't be asked for as it was described, or it did not end well."""
 
 
 class UnknownPriceError(OperationsError):

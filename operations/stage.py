@@ -10,12 +10,29 @@ from nvfp4_ddim_contracts.operations import DEAD_LETTERS_OUTPUT, DeadLetters, Sc
 
 from .errors import StageNotFoundError
 
-__all__ = ["Clients", "Stage", "find_stage"]
+__all__ = ["Clients", "JobPlace", "Stage", "find_stage"]
 
 Clients = Callable[[str], Any]
 """Makes a boto3 client of a service, such as "sqs"."""
 
 _TARGETS = TypeAdapter(tuple[ScalableTarget, ...])
+
+
+@dataclass(frozen=True)
+class JobPlace:
+    """What jobs on models run with.
+
+    Attributes:
+        image_uri: Their image.
+        key_arn: Encrypts what they write.
+        processing_role_arn: What jobs that quantise run as.
+        training_role_arn: What jobs that train run as.
+    """
+
+    image_uri: str
+    key_arn: str
+    processing_role_arn: str
+    training_role_arn: str
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,21 @@ class Stage:
     def manifest_key(self) -> str:
         """ARN of the key that signs manifests."""
         return self._output("ManifestKeyArn")
+
+    @property
+    def incoming_bucket(self) -> str:
+        """Name of the bucket of dropped models and of training jobs."""
+        return self._output("IncomingBucketName")
+
+    @property
+    def jobs(self) -> JobPlace:
+        """What jobs on models run with."""
+        return JobPlace(
+            image_uri=self._output("JobImageUri"),
+            key_arn=self._output("JobKeyArn"),
+            processing_role_arn=self._output("ProcessingRoleArn"),
+            training_role_arn=self._output("TrainingRoleArn"),
+        )
 
     @property
     def scalable_targets(self) -> tuple[ScalableTarget, ...]:

@@ -21,6 +21,8 @@ __all__ = [
     "LayerEncoding",
     "LayerEntry",
     "Manifest",
+    "RelativePath",
+    "Sha256",
     "WeightStorage",
 ]
 

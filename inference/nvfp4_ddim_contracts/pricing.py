@@ -6,7 +6,7 @@ end, idle time included, and a job knows only the seconds that it kept the insta
 
 Source: AWS's public price list, offers AmazonSageMaker (usage types `USE1-Host:` and
 `USE1-AsyncInf:`, which cost the same) and AWSLambda (`Lambda-GB-Second`, first tier), from
-published copies of it. The two CPU types' prices are EC2's with SageMaker's surcharge of 20 %,
+published copies of it. The CPU types' prices are EC2's with SageMaker's surcharge of 20 %,
 which agrees with the rounded figures that are published. Prices change: compare with
 https://aws.amazon.com/sagemaker/ai/pricing and https://aws.amazon.com/lambda/pricing.
 """
@@ -52,6 +52,8 @@ SAGEMAKER_USD_PER_HOUR: Mapping[str, float] = MappingProxyType(
         "ml.g5.xlarge": 1.408,
         "ml.g6.xlarge": 1.1267,
         "ml.g6e.xlarge": 2.6054,
+        "ml.m7i.4xlarge": 0.9677,
+        "ml.m7i.xlarge": 0.2419,
     }
 )
 LAMBDA_USD_PER_GB_SECOND: Mapping[LambdaArchitecture, float] = MappingProxyType(

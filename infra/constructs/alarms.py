@@ -45,6 +45,7 @@ class ServiceAlarms(Construct):
         dispatch: lambda_.IFunction,
         lanes: Mapping[Lane, lambda_.IFunction],
         batches: sfn.IStateMachine,
+        quantizations: sfn.IStateMachine,
     ) -> None:
         """Define the alarms.
 
@@ -57,6 +58,7 @@ class ServiceAlarms(Construct):
             dispatch: Feeds the endpoint from the job table.
             lanes: What it hands jobs of the other lanes to.
             batches: Runs batches.
+            quantizations: Runs quantisations.
         """
         super().__init__(scope, construct_id)
         self._topic, self._metrics = topic, metrics
@@ -65,7 +67,10 @@ class ServiceAlarms(Construct):
             *self._stuck(dispatch),
             *(self._lane_behind(lane, function) for lane, function in lanes.items()),
             *self._failing(),
-            *self._batches(batches),
+            *self._executions("Batches", batches, "A batch ended without all that it was to make."),
+            *self._executions(
+                "Quantizations", quantizations, "A dropped model was not quantised or published."
+            ),
             *(self._dead_letters(name, queue) for name, queue in dead_letters.items()),
         ]
         self._sum_up([*unhealthy, stopped])
@@ -135,18 +140,14 @@ class ServiceAlarms(Construct):
             ),
         ]
 
-    def _batches(self, machine: sfn.IStateMachine) -> list[cloudwatch.Alarm]:
+    def _executions(
+        self, name: str, machine: sfn.IStateMachine, text: str
+    ) -> list[cloudwatch.Alarm]:
         return [
-            self._alarm(
-                name,
-                metric,
-                1,
-                "A batch ended without all that it was to make.",
-                entry="BatchesFailed",
-            )
-            for name, metric in (
-                ("BatchesFailed", machine.metric_failed(period=_FIVE_MINUTES)),
-                ("BatchesTimedOut", machine.metric_timed_out(period=_FIVE_MINUTES)),
+            self._alarm(f"{name}{ending}", metric, 1, text, entry=f"{name}Failed")
+            for ending, metric in (
+                ("Failed", machine.metric_failed(period=_FIVE_MINUTES)),
+                ("TimedOut", machine.metric_timed_out(period=_FIVE_MINUTES)),
             )
         ]
 

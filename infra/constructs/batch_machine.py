@@ -10,7 +10,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from infra.nag import accept_finding, spelled
+from infra.nag import accept_finding, logical_id, spelled
 from infra.stages import StageConfig
 from nvfp4_ddim_contracts.batches import BATCHES_PREFIX, MANIFEST_NAMES
 
@@ -74,12 +74,12 @@ class BatchMachine(Construct):
 
     def _accept_findings(self, bucket: s3.IBucket) -> None:
         stack = cdk.Stack.of(self)
-        machine, functions = _reference(self.machine), self._functions
+        machine, functions = logical_id(self.machine), self._functions
         accept_finding(
             self.machine,
             "CDK allows every version of the three functions that the states call.",
             *(
-                f"IAM5[Resource::<{_reference(each)}.Arn>:*]"
+                f"IAM5[Resource::<{logical_id(each)}.Arn>:*]"
                 for each in (functions.prepare, functions.submit, functions.finish)
             ),
         )
@@ -240,15 +240,6 @@ class BatchMachine(Construct):
                 targets.SfnStateMachine(self.machine, dead_letter_queue=self.missed)
             ],
         )
-
-
-def _reference(construct: cdk.Resource) -> str:
-    """The logical id by which findings name a construct."""
-    resource = construct.node.default_child
-    if not isinstance(resource, cdk.CfnElement):
-        raise TypeError(f"{construct.node.path} has no resource of its own.")
-    logical_id: str = cdk.Stack.of(construct).resolve(resource.logical_id)
-    return logical_id
 
 
 def _import(scope: Construct, bucket: s3.IBucket) -> str:

@@ -9,6 +9,7 @@ from constructs import Construct
 
 from infra.stages import StageConfig
 from nvfp4_ddim_contracts.batches import BATCHES_PREFIX
+from nvfp4_ddim_contracts.incoming import INCOMING_PREFIX, TRAINING_JOBS_PREFIX, WORK_PREFIX
 from nvfp4_ddim_contracts.keys import (
     ASYNC_FAILURE_PREFIX,
     ASYNC_INPUT_PREFIX,
@@ -19,12 +20,21 @@ from nvfp4_ddim_contracts.keys import (
 
 from .removal import removal_policy
 
-__all__ = ["ArtifactBucket", "BatchBucket", "ConsoleBucket", "LogBucket", "ResultsBucket"]
+__all__ = [
+    "ArtifactBucket",
+    "BatchBucket",
+    "ConsoleBucket",
+    "IncomingBucket",
+    "LogBucket",
+    "ResultsBucket",
+]
 
 _ASYNC_DAYS = 2
 _UPLOAD_DAYS = 1
 _NONCURRENT_DAYS = 90
 _LOG_DAYS = 90
+_WORK_DAYS = 7
+_TRAINED_DAYS = 90
 
 
 class _PrivateBucket(s3.Bucket):
@@ -176,14 +186,47 @@ class BatchBucket(_PrivateBucket):
                 _abort_uploads(),
             ],
         )
-        # CDK's own switch sets this by a function with wildcard rights; CloudFormation can itself.
-        resource = self.node.default_child
-        if isinstance(resource, s3.CfnBucket):
-            resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
-                event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(
-                    event_bridge_enabled=True
-                )
-            )
+        _tell_event_bridge(self)
+
+
+class IncomingBucket(_PrivateBucket):
+    """Models to be quantised, what their jobs leave, and the reports on them."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        config: StageConfig,
+        key: kms.IKey,
+        logs: s3.IBucket,
+    ) -> None:
+        """Define the bucket."""
+        prefixes = {
+            INCOMING_PREFIX: config.quantization.days,
+            WORK_PREFIX: _WORK_DAYS,
+            TRAINING_JOBS_PREFIX: _TRAINED_DAYS,
+        }
+        super().__init__(
+            scope,
+            construct_id,
+            config=config,
+            key=key,
+            server_access_logs_bucket=logs,
+            server_access_logs_prefix="s3/incoming/",
+            lifecycle_rules=[
+                *(
+                    s3.LifecycleRule(
+                        id=prefix.strip("/").replace("/", "-"),
+                        prefix=prefix,
+                        expiration=cdk.Duration.days(days),
+                    )
+                    for prefix, days in prefixes.items()
+                ),
+                _abort_uploads(),
+            ],
+        )
+        _tell_event_bridge(self)
 
 
 class ConsoleBucket(_PrivateBucket):
@@ -219,6 +262,17 @@ def _console_forms(config: StageConfig) -> s3.CorsRule:
         allowed_headers=["*"],
         max_age=3_600,
     )
+
+
+def _tell_event_bridge(bucket: s3.Bucket) -> None:
+    # CDK's own switch sets this by a function with wildcard rights; CloudFormation can itself.
+    resource = bucket.node.default_child
+    if isinstance(resource, s3.CfnBucket):
+        resource.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(
+                event_bridge_enabled=True
+            )
+        )
 
 
 def _abort_uploads() -> s3.LifecycleRule:

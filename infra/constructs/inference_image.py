@@ -18,8 +18,16 @@ from infra.stages import ImageTarget
 __all__ = ["InferenceImage", "function_image"]
 
 # What inference/Dockerfile copies. All else stays out of the build context and of its hash.
-_CONTEXT = ["*", "!pyproject.toml", "!README.md", "!LICENSE", "!constraints.txt", "!inference"]
-_NOT_IN_CONTEXT = ["**/__pycache__", "**/*.egg-info"]
+_CONTEXT = [
+    "*",
+    "!pyproject.toml",
+    "!README.md",
+    "!LICENSE",
+    "!constraints.txt",
+    "!inference",
+    "!training",
+]
+_NOT_IN_CONTEXT = ["**/__pycache__", "**/*.egg-info", "training/data", "training/runs"]
 _ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?"
     r"/(?P<repository>[^:@]+)[:@].+"

@@ -17,6 +17,7 @@ from nvfp4_ddim_contracts.operations import metrics_namespace
 from .api import ApiStack
 from .batch import BatchStack
 from .inference import InferenceStack
+from .quantization import QuantizationStack
 from .storage import StorageStack
 
 __all__ = ["ObservabilityStack"]
@@ -37,6 +38,7 @@ class ObservabilityStack(cdk.Stack):
         storage: StorageStack,
         inference: InferenceStack,
         batch: BatchStack,
+        quantization: QuantizationStack,
         api: ApiStack,
         env: cdk.Environment | None = None,
     ) -> None:
@@ -68,6 +70,7 @@ class ObservabilityStack(cdk.Stack):
         sources = {
             **api.dead_letters,
             **batch.dead_letters,
+            **quantization.dead_letters,
             "stop": inference.spending_stop.dead_letters,
         }
         dead_letters = {name: source.queue for name, source in sources.items()}
@@ -80,6 +83,7 @@ class ObservabilityStack(cdk.Stack):
             dispatch=api.dispatch,
             lanes=inference.functions,
             batches=batch.machine,
+            quantizations=quantization.machine,
         )
         dashboard = ServiceDashboard(self, "Dashboard", metrics=metrics, dead_letters=dead_letters)
         MonthlyBudget(

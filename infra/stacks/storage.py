@@ -7,6 +7,7 @@ from infra.constructs.buckets import (
     ArtifactBucket,
     BatchBucket,
     ConsoleBucket,
+    IncomingBucket,
     LogBucket,
     ResultsBucket,
 )
@@ -33,6 +34,7 @@ class StorageStack(cdk.Stack):
         artifacts: Model artifacts.
         results: Finished pictures and the traffic of asynchronous inference.
         batches: Manifests and what was made of them.
+        incoming: Models to be quantised, and the reports on them.
         console: The console page.
         table: Jobs.
         manifest_key: Signs the manifests of published artifacts.
@@ -65,6 +67,7 @@ class StorageStack(cdk.Stack):
         self.artifacts = ArtifactBucket(self, "Artifacts", config=config, key=self.key, logs=logs)
         self.results = ResultsBucket(self, "Results", config=config, key=self.key, logs=logs)
         self.batches = BatchBucket(self, "Batches", config=config, key=self.key, logs=logs)
+        self.incoming = IncomingBucket(self, "Incoming", config=config, key=self.key, logs=logs)
         self.console = ConsoleBucket(self, "Console", config=config, logs=logs)
         self.table = JobTable(self, "Jobs", config=config, key=self.key)
         self.manifest_key = ManifestKey(self, "ManifestKey", config=config)
@@ -91,7 +94,14 @@ class StorageStack(cdk.Stack):
         )
         if not config.keep_data:
             publisher = FilePublisher(self, "Emptier", config=config, bundle=bundle)
-            for bucket in (self.artifacts, self.results, self.batches, self.console, logs):
+            for bucket in (
+                self.artifacts,
+                self.results,
+                self.batches,
+                self.incoming,
+                self.console,
+                logs,
+            ):
                 emptied = EmptiedOnDelete(
                     self, f"{bucket.node.id}Emptied", bucket=bucket, publisher=publisher
                 )

@@ -24,10 +24,13 @@ ServiceError
 ├── ObjectNotFoundError          (store) no such object
 ├── NotificationError            a message of another service, or of ours, can't be understood
 ├── DeliveryFailedError          a webhook's receiver could not be told
+├── RefusedModelError            a dropped model, or what was made of it, must not be published
+├── UnfinishedError              the function's time is up; called again, it goes on
 └── ResourceError                a custom resource's properties are wrong
 """
 
 from nvfp4_ddim_contracts import FieldError, JobState, Problem
+from nvfp4_ddim_contracts.incoming import QuantizationProblem, QuantizationProblemCode
 
 __all__ = [
     "AnswerTooLargeError",
@@ -45,6 +48,7 @@ __all__ = [
     "LaneUnavailableError",
     "NotificationError",
     "ObjectNotFoundError",
+    "RefusedModelError",
     "RequestTooLargeError",
     "ResourceError",
     "ServiceError",
@@ -52,6 +56,7 @@ __all__ = [
     "TokenKeysUnavailableError",
     "TransitionRefusedError",
     "UnauthorizedError",
+    "UnfinishedError",
     "UnknownModelError",
     "UnsupportedMediaTypeError",
     "UploadNotFoundError",
@@ -242,6 +247,19 @@ class DeliveryFailedError(ServiceError):
     def __init__(self, job_id: str, reason: str) -> None:
         super().__init__(f"The webhook of job {job_id} was not delivered: {reason}.")
         self.job_id = job_id
+
+
+class RefusedModelError(ServiceError):
+    """A dropped model, or what was made of it, must not be published."""
+
+    def __init__(self, code: QuantizationProblemCode, detail: str) -> None:
+        super().__init__(detail)
+        # The report's field has this limit.
+        self.problem = QuantizationProblem(code=code, detail=detail[:2_000])
+
+
+class UnfinishedError(ServiceError):
+    """The function's time is up; called again, it goes on where it stopped."""
 
 
 class ResourceError(ServiceError):

@@ -14,10 +14,15 @@ from typing import Any
 
 from local.errors import UnsupportedResourceError
 
+from .sagemaker_tasks import SAGEMAKER_TASKS
+
 __all__ = ["Batching", "Definition", "MapExtras", "read_definition"]
 
 _STATE_TYPES = frozenset({"Choice", "Fail", "Map", "Parallel", "Pass", "Succeed", "Task", "Wait"})
-_TASKS = frozenset({":states:::lambda:invoke", ":states:::lambda:invoke.waitForTaskToken"})
+_TASKS = SAGEMAKER_TASKS | {
+    ":states:::lambda:invoke",
+    ":states:::lambda:invoke.waitForTaskToken",
+}
 _MAP_FIELDS = frozenset(
     {
         "Catch", "Comment", "End", "InputPath", "ItemBatcher", "ItemProcessor", "ItemReader",

@@ -21,6 +21,7 @@ from local.clients import local_client
 
 from .definition import MapExtras, read_definition
 from .distributed_map import JsonLines, install_distributed_map
+from .sagemaker_tasks import install_sagemaker_tasks
 
 __all__ = ["install_state_machines"]
 
@@ -33,6 +34,7 @@ def install_state_machines(aws_url: str) -> None:
     _install_parser()
     _install_tokens()
     install_distributed_map(local_client("s3", aws_url))
+    install_sagemaker_tasks(aws_url)
 
 
 def _install_clients(aws_url: str) -> None:

@@ -60,6 +60,7 @@ class Assembly:
     storage: Template
     inference: Template
     batch: Template
+    quantization: Template
     api: Template
     observability: Template
     edge: Template
@@ -70,6 +71,7 @@ class Assembly:
             self.storage,
             self.inference,
             self.batch,
+            self.quantization,
             self.api,
             self.observability,
             self.edge,

@@ -81,7 +81,12 @@ def test_every_dead_letter_queue_has_an_alarm(assembly: Assembly) -> None:
             queues[template.name, name] = queue
     exports = {
         export: (template.name, logical_id)
-        for template in (assembly.inference, assembly.batch, assembly.api)
+        for template in (
+            assembly.inference,
+            assembly.batch,
+            assembly.quantization,
+            assembly.api,
+        )
         for export, logical_id in exported(template, "").items()
     }
     watched = {

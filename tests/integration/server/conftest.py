@@ -17,16 +17,14 @@ from typing import Any
 import boto3
 import httpx
 import pytest
-import torch
-from diffusers import AutoencoderTiny, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from moto.server import ThreadedMotoServer
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from nvfp4_ddim_contracts import DataFree, ScaleSearch
 from nvfp4_ddim_optimizer.artifacts import save_artifact
 from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
 from nvfp4_ddim_optimizer.sources import quantize_pipeline
 from tests.integration.server.aws import ARTIFACTS
+from tests.support_pipelines import tiny_pipeline
 
 ABSMAX = DataFree(scale_search=ScaleSearch.ABSMAX)
 
@@ -84,64 +82,10 @@ class ServerProcess:
             self.process.wait(10)
 
 
-def _tiny_pipeline() -> StableDiffusionPipeline:
-    letters = [chr(code) for code in range(ord("!"), ord("~") + 1)]
-    start, end = "<|startoftext|>", "<|endoftext|>"
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), start, end]
-    tokenizer = CLIPTokenizer(
-        vocab={token: index for index, token in enumerate(tokens)},
-        merges=[],
-        unk_token=end,
-        bos_token=start,
-        eos_token=end,
-        pad_token=end,
-        model_max_length=16,
-    )
-    text_config = CLIPTextConfig(
-        vocab_size=len(tokens),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=1,
-        num_attention_heads=2,
-        max_position_embeddings=16,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    unet = UNet2DConditionModel(
-        sample_size=8,
-        block_out_channels=(32, 64),
-        layers_per_block=1,
-        norm_num_groups=8,
-        cross_attention_dim=32,
-        attention_head_dim=4,
-        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
-        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
-    )
-    vae = AutoencoderTiny(
-        encoder_block_out_channels=(16,) * 4,
-        decoder_block_out_channels=(16,) * 4,
-        num_encoder_blocks=(1,) * 4,
-        num_decoder_blocks=(1,) * 4,
-    )
-    return StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=CLIPTextModel(text_config),
-        tokenizer=tokenizer,
-        unet=unet,
-        scheduler=DDIMScheduler(clip_sample=False, steps_offset=1),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-
-
 @pytest.fixture(scope="session")
 def artifact(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifact of random weights, native size 64 x 64 pixels. Read only."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        pipeline = _tiny_pipeline()
+    pipeline = tiny_pipeline()
     layers = quantize_pipeline(pipeline, quantizer_for(ABSMAX))
     directory = tmp_path_factory.mktemp("artifacts") / MODEL_NAME
     save_artifact(

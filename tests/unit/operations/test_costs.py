@@ -91,8 +91,15 @@ def test_the_page_is_what_the_commands_say() -> None:
         assert result.output.strip() == table.strip()
 
 
-@pytest.mark.parametrize("command", ["redrive", "stop", "resume", "cost"])
+@pytest.mark.parametrize("command", ["redrive", "stop", "resume", "cost", "train"])
 def test_every_command_teaches(command: str) -> None:
     text = CliRunner().invoke(app, [command, "--help"]).output
     assert "--stage" in text
     assert len(text.splitlines()) > 5
+
+
+def test_a_quantised_model_costs_its_machines_time_and_is_in_no_sum() -> None:
+    cost = estimate(0, stage="dev")
+    hourly = SAGEMAKER_USD_PER_HOUR[stage_config("dev").quantization.instance_type]
+    assert cost.quantization_usd == pytest.approx(hourly / 2)
+    assert cost.usd_per_month == cost.standing_usd_per_month

@@ -1,0 +1,1 @@
+"""Models that are quantised in the cloud: what a dropped one goes through."""
