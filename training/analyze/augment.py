@@ -92,7 +92,7 @@ def _on_ground(leaves: Tensor, masks: Tensor, generator: torch.Generator) -> Ten
 def _move(leaves: Tensor, generator: torch.Generator) -> Tensor:
     """Turn by any angle, mirror, zoom by 0.8-1.3, shift by up to 12 %."""
     count = len(leaves)
-    angle = (2 * torch.pi * torch.rand(count, generator=generator))
+    angle = 2 * torch.pi * torch.rand(count, generator=generator)
     zoom = torch.exp(torch.empty(count).uniform_(-0.25, 0.2, generator=generator))
     stretch = torch.exp(0.08 * torch.randn(count, generator=generator))
     mirror = torch.randint(0, 2, (count,), generator=generator) * 2.0 - 1

@@ -108,13 +108,20 @@ def polar_signature(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     radii = radius * np.sqrt((np.arange(16) + 0.5) / 16)
     at_y = np.clip(np.rint(y + radii[:, None] * np.sin(angles)), 0, 127).astype(int)
     at_x = np.clip(np.rint(x + radii[:, None] * np.cos(angles)), 0, 127).astype(int)
-    smooth = np.asarray(Image.fromarray(grey.astype(np.uint8)).resize((32, 32), Image.Resampling.BOX).resize((128, 128), Image.Resampling.BICUBIC), np.float32)
+    smooth = np.asarray(
+        Image.fromarray(grey.astype(np.uint8))
+        .resize((32, 32), Image.Resampling.BOX)
+        .resize((128, 128), Image.Resampling.BICUBIC),
+        np.float32,
+    )
     values = np.where(mask, smooth, smooth[mask].mean() - 60)[at_y, at_x]
     values -= values.mean()
     return (values / (np.linalg.norm(values) + 1e-6)).astype(np.float32)
 
 
-def similarity(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def similarity(
+    first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
     """Highest correlation over turns and mirroring, [N, M], of signatures [N, 16, 72], [M, 16, 72]."""
     flat = second.reshape(len(second), -1)
     best = np.full((len(first), len(second)), -1, np.float32)
@@ -146,7 +153,10 @@ def main(
         np.stack([polar_signature(i.permute(1, 2, 0).numpy()) for i in part.images])
         for part in (train, held_out)
     ]
-    within, across = similarity(signatures[0], signatures[0]), similarity(signatures[1], signatures[0])
+    within, across = (
+        similarity(signatures[0], signatures[0]),
+        similarity(signatures[1], signatures[0]),
+    )
     np.fill_diagonal(within, 0)
     groups = groups_of(np.maximum(within, within.T) > DUPLICATE)
     order = np.random.default_rng(seed).permutation(len(groups))
@@ -154,7 +164,11 @@ def main(
     for label in range(len(CLASSES)):
         chosen: list[int] = []
         for start in order:
-            if train.labels[start] == label and start not in chosen and len(chosen) < VALIDATION_A_CLASS:
+            if (
+                train.labels[start] == label
+                and start not in chosen
+                and len(chosen) < VALIDATION_A_CLASS
+            ):
                 chosen += np.flatnonzero(groups == groups[start]).tolist()
         validation += [train.names[i] for i in chosen]
     copies = [held_out.names[i] for i in np.flatnonzero(across.max(axis=1) > DUPLICATE)]
@@ -162,9 +176,14 @@ def main(
         mine = (held_out.labels == label).numpy()
         near = across[mine].max(axis=1)
         sizes = len(np.unique(groups[(train.labels == label).numpy()]))
-        typer.echo(f"{name}: {sizes} groups of training leaves; held out and alike: "
-                   f"{ {t: int((near > t).sum()) for t in (0.85, 0.9, 0.93, 0.95, 0.97)} }")
-    SPLIT.write_text(json.dumps({"validation": sorted(validation), "held_out_duplicates": copies}, indent=1) + "\n")
+        typer.echo(
+            f"{name}: {sizes} groups of training leaves; held out and alike: "
+            f"{ {t: int((near > t).sum()) for t in (0.85, 0.9, 0.93, 0.95, 0.97)} }"
+        )
+    SPLIT.write_text(
+        json.dumps({"validation": sorted(validation), "held_out_duplicates": copies}, indent=1)
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

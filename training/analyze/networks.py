@@ -7,7 +7,14 @@ from torch import Tensor
 from nvfp4_ddim_optimizer.networks import PatchTransform
 from training.networks import build_scheduler
 
-__all__ = ["LATENT_CHANNELS", "NULL_CLASS", "PATCH", "build_scheduler", "build_unet", "fit_transform"]
+__all__ = [
+    "LATENT_CHANNELS",
+    "NULL_CLASS",
+    "PATCH",
+    "build_scheduler",
+    "build_unet",
+    "fit_transform",
+]
 
 PATCH, LATENT_CHANNELS = 8, 32
 NULL_CLASS = 3

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nvfp4_ddim_optimizer.networks import PatchTransform
-from nvfp4_ddim_optimizer.tasks.analyze.features import encoder_features
+from nvfp4_ddim_optimizer.tasks.analyze.features import encoder_features, pooled_states
 from nvfp4_ddim_optimizer.tasks.analyze.leaf import leaf_mask
 from training.analyze.augment import augment
 from training.analyze.data import CLASSES, Leaves, load_leaves, read_split
@@ -54,7 +54,9 @@ class Batches:
         pictures = self.leaves.images.permute(0, 2, 3, 1).numpy()
         masks = np.stack([leaf_mask(Image.fromarray(picture)) for picture in pictures])
         self.masks = torch.from_numpy(masks)[:, None]
-        self.members = [torch.nonzero(self.leaves.labels == c).flatten() for c in range(len(CLASSES))]
+        self.members = [
+            torch.nonzero(self.leaves.labels == c).flatten() for c in range(len(CLASSES))
+        ]
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
         """[B, 3, H, W] float32 in [0, 1] and [B] labels."""
@@ -71,7 +73,9 @@ class Batches:
 class Trainer:
     """Model, average of its weights, head and optimizer."""
 
-    def __init__(self, leaves: Leaves, transform: PatchTransform, *, rate: float, seed: int) -> None:
+    def __init__(
+        self, leaves: Leaves, transform: PatchTransform, *, rate: float, seed: int
+    ) -> None:
         torch.manual_seed(seed)
         self.generator = torch.Generator().manual_seed(seed)
         self.batches = Batches(leaves, self.generator)
@@ -79,7 +83,10 @@ class Trainer:
         self.alphas = build_scheduler().alphas_cumprod
         self.model, self.average = build_unet(), build_unet()
         width = 2 * self.model.config.block_out_channels[-1]
-        self.head, self.average_head = nn.Linear(width, len(CLASSES)), nn.Linear(width, len(CLASSES))
+        self.head, self.average_head = (
+            nn.Linear(width, len(CLASSES)),
+            nn.Linear(width, len(CLASSES)),
+        )
         self.average.load_state_dict(self.model.state_dict())
         self.average_head.load_state_dict(self.head.state_dict())
         parameters = [*self.model.parameters(), *self.head.parameters()]
@@ -115,7 +122,9 @@ class Trainer:
         x, v = self.noisy(clean, timesteps)
         dropped = torch.rand(half, generator=self.generator) < 0.4
         classes = torch.cat([known[:half].masked_fill(dropped, NULL_CLASS), known[half:]])
-        wrong = (known[half:] + torch.randint(1, 3, (generative - half,), generator=self.generator)) % 3
+        wrong = (
+            known[half:] + torch.randint(1, 3, (generative - half,), generator=self.generator)
+        ) % 3
         output = self.model(
             torch.cat([x, x[half:]]),
             torch.cat([timesteps, middle]),
@@ -134,7 +143,7 @@ class Trainer:
         low = torch.randint(0, LOW_NOISE, (batch,), generator=self.generator)
         x_low, _ = self.noisy(latents, low)
         null = torch.full((batch,), NULL_CLASS)
-        logits = self.head(encoder_features(self.model, x_low, low, null))
+        logits = self.head(pooled_states(self.model, x_low, low, null))
         classification = functional.cross_entropy(logits, labels, label_smoothing=0.05)
         return denoising, contrast, classification, (logits.argmax(1) == labels).float().mean()
 
@@ -157,9 +166,8 @@ class Trainer:
         """Of the averaged weights, on leaves as they are."""
         self.average.eval()
         x = to_latents(self.transform, leaves.images.float().div(255))
-        timesteps = torch.full((len(x),), FEATURE_TIMESTEP)
-        null = torch.full((len(x),), NULL_CLASS)
-        logits = self.average_head(encoder_features(self.average, x, timesteps, null))
+        features = encoder_features(self.average, x, FEATURE_TIMESTEP, NULL_CLASS)
+        logits = self.average_head(features)
         return float((logits.argmax(1) == leaves.labels).float().mean())
 
     def state(self) -> dict[str, Any]:
@@ -203,7 +211,10 @@ def main(
     if resume:
         trainer.resume(run / "checkpoint.pt")
     parameters = sum(p.numel() for p in trainer.model.parameters())
-    log_line(run / "log.txt", f"{parameters} parameters, {len(leaves.names)} leaves, {len(validation.names)} for validation")
+    log_line(
+        run / "log.txt",
+        f"{parameters} parameters, {len(leaves.names)} leaves, {len(validation.names)} for validation",
+    )
     clock, first = WallClock(until), trainer.step
     started = saved = time.time()
     shown = torch.zeros(4)
@@ -214,8 +225,16 @@ def main(
         shown = now if trainer.step == first + 1 else 0.98 * shown + 0.02 * now
         if trainer.step % 50 == 0:
             speed = (trainer.step - first) / (time.time() - started)
-            text = " ".join(f"{n} {v:.4f}" for n, v in zip(("denoise", "contrast", "classify", "accuracy"), shown.tolist(), strict=True))
-            log_line(run / "log.txt", f"step {trainer.step} {text} {speed:.2f} steps/s done {clock.progress():.3f}")
+            text = " ".join(
+                f"{n} {v:.4f}"
+                for n, v in zip(
+                    ("denoise", "contrast", "classify", "accuracy"), shown.tolist(), strict=True
+                )
+            )
+            log_line(
+                run / "log.txt",
+                f"step {trainer.step} {text} {speed:.2f} steps/s done {clock.progress():.3f}",
+            )
         if time.time() - saved > 240:
             saved = time.time()
             torch.save(trainer.state(), run / "checkpoint.pt")
