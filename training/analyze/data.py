@@ -122,7 +122,7 @@ def polar_signature(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 def similarity(
     first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """Highest correlation over turns and mirroring, [N, M], of signatures [N, 16, 72], [M, 16, 72]."""
+    """Highest correlation over turns and mirroring, [N, M], of [N, 16, 72] and [M, 16, 72]."""
     flat = second.reshape(len(second), -1)
     best = np.full((len(first), len(second)), -1, np.float32)
     for turned in (first, first[:, :, ::-1]):

@@ -11,7 +11,7 @@ Three terms, on differently augmented leaves of one batch:
 """
 
 import time
-from dataclasses import dataclass
+from collections import deque
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,6 +26,7 @@ from torch.nn import functional
 from nvfp4_ddim_optimizer.networks import PatchTransform
 from nvfp4_ddim_optimizer.tasks.analyze.features import encoder_features, pooled_states
 from nvfp4_ddim_optimizer.tasks.analyze.leaf import leaf_mask
+from nvfp4_ddim_optimizer.tasks.analyze.prediction_errors import view
 from training.analyze.augment import augment
 from training.analyze.data import CLASSES, Leaves, load_leaves, read_split
 from training.analyze.networks import NULL_CLASS, build_scheduler, build_unet, fit_transform
@@ -36,6 +37,7 @@ __all__ = ["FEATURE_TIMESTEP", "main", "to_latents"]
 FEATURE_TIMESTEP = 10
 LOW_NOISE = 40
 CONTRAST_TIMESTEPS = (100, 700)
+POOL = 3000
 
 
 def to_latents(transform: PatchTransform, images: Tensor) -> Tensor:
@@ -43,42 +45,69 @@ def to_latents(transform: PatchTransform, images: Tensor) -> Tensor:
     return transform.encode(images.mul(2).sub(1))
 
 
-@dataclass
 class Batches:
-    """Augmented leaves with their labels, as many of each class."""
+    """Augmented leaves with their labels, as many of each class.
 
-    leaves: Leaves
-    generator: torch.Generator
+    A third of a batch is newly augmented; the rest are versions made before, turned by quarters and
+    mirrored anew: augmenting takes as long as the encoder's pass.
+    """
 
-    def __post_init__(self) -> None:
-        pictures = self.leaves.images.permute(0, 2, 3, 1).numpy()
-        masks = np.stack([leaf_mask(Image.fromarray(picture)) for picture in pictures])
-        self.masks = torch.from_numpy(masks)[:, None]
-        self.members = [
-            torch.nonzero(self.leaves.labels == c).flatten() for c in range(len(CLASSES))
+    def __init__(self, leaves: Leaves, masks: Tensor, generator: torch.Generator) -> None:
+        self.leaves, self.masks, self.generator = leaves, masks, generator
+        self.members = [torch.nonzero(leaves.labels == c).flatten() for c in range(len(CLASSES))]
+        self.pool: deque[tuple[Tensor, int]] = deque(maxlen=POOL)
+
+    def _fresh(self, count: int) -> list[tuple[Tensor, int]]:
+        labels = [k % len(CLASSES) for k in range(count)]
+        index = [
+            int(self.members[c][torch.randint(len(self.members[c]), (), generator=self.generator)])
+            for c in labels
         ]
+        images = augment(self.leaves.images[index], self.masks[index], self.generator)
+        return list(zip(images.mul(255).round().byte(), labels, strict=True))
 
     def draw(self, count: int) -> tuple[Tensor, Tensor]:
         """[B, 3, H, W] float32 in [0, 1] and [B] labels."""
-        labels = torch.arange(count) % len(CLASSES)
-        index = torch.stack(
-            [
-                self.members[c][torch.randint(len(self.members[c]), (), generator=self.generator)]
-                for c in labels.tolist()
+        wanted = count if len(self.pool) < 4 * count else count // 3
+        chosen = self._fresh(wanted)
+        if wanted < count:
+            kept = torch.randint(len(self.pool), (count - wanted,), generator=self.generator)
+            turns = torch.randint(8, kept.shape, generator=self.generator).tolist()
+            again = [self.pool[i] for i in kept.tolist()]
+            self.pool.extend(chosen)
+            chosen += [
+                (view(image, turn), label)
+                for (image, label), turn in zip(again, turns, strict=True)
             ]
-        )
-        return augment(self.leaves.images[index], self.masks[index], self.generator), labels
+        else:
+            self.pool.extend(chosen)
+        images = torch.stack([image for image, _ in chosen])
+        return images.float().div(255), torch.tensor([label for _, label in chosen])
+
+
+def leaf_masks(leaves: Leaves, cache: Path) -> Tensor:
+    """Leaf masks [N, 1, H, W] bool; computed once."""
+    if not cache.exists():
+        pictures = leaves.images.permute(0, 2, 3, 1).numpy()
+        np.save(cache, np.stack([leaf_mask(Image.fromarray(picture)) for picture in pictures]))
+    return torch.from_numpy(np.load(cache))[:, None]
 
 
 class Trainer:
     """Model, average of its weights, head and optimizer."""
 
     def __init__(
-        self, leaves: Leaves, transform: PatchTransform, *, rate: float, seed: int
+        self,
+        leaves: Leaves,
+        masks: Tensor,
+        transform: PatchTransform,
+        *,
+        rate: float,
+        seed: int,
     ) -> None:
         torch.manual_seed(seed)
         self.generator = torch.Generator().manual_seed(seed)
-        self.batches = Batches(leaves, self.generator)
+        self.batches = Batches(leaves, masks, self.generator)
         self.transform = transform
         self.alphas = build_scheduler().alphas_cumprod
         self.model, self.average = build_unet(), build_unet()
@@ -196,7 +225,7 @@ def main(
     run: Annotated[Path, typer.Option(help="output folder")] = Path("training/runs/analyze"),
     rate: float = 1.5e-3,
     generative: Annotated[int, typer.Option(help="leaves of a step that are denoised too")] = 6,
-    batch: Annotated[int, typer.Option(help="leaves of a step")] = 36,
+    batch: Annotated[int, typer.Option(help="leaves of a step")] = 48,
     seed: int = 0,
     resume: Annotated[bool, typer.Option(help="go on from the last checkpoint")] = False,
 ) -> None:
@@ -207,13 +236,14 @@ def main(
     leaves, validation = everything.choose(~kept), everything.choose(kept)
     transform = fit_transform(leaves.images.float().div(127.5).sub(1))
     transform.save_pretrained(run / "transform")
-    trainer = Trainer(leaves, transform, rate=rate, seed=seed)
+    masks = leaf_masks(leaves, run / "masks.npy")
+    trainer = Trainer(leaves, masks, transform, rate=rate, seed=seed)
     if resume:
         trainer.resume(run / "checkpoint.pt")
     parameters = sum(p.numel() for p in trainer.model.parameters())
     log_line(
         run / "log.txt",
-        f"{parameters} parameters, {len(leaves.names)} leaves, {len(validation.names)} for validation",
+        f"{parameters} parameters, {len(leaves.names)} leaves, {len(validation.names)} kept back",
     )
     clock, first = WallClock(until), trainer.step
     started = saved = time.time()

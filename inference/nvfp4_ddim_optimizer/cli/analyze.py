@@ -111,7 +111,7 @@ def analyze(
                 parameters,
                 num_inference_steps=total,
                 seed=seed,
-                on_step=lambda event: advance(event.step),  # noqa: B023 - called in this round
+                on_step=lambda event: advance(event.step),
             )
         seconds = time.perf_counter() - started
         files = [] if output is None else _write(output / photo.stem, answer.report, answer.files)
