@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image
-from torch import Tensor
 from torch.nn import functional
 
 __all__ = ["LeafCrop", "crop_leaf", "leaf_mask"]
@@ -73,9 +72,7 @@ def _small_mask(image: Image.Image) -> Mask:
     bright_end = max(float(np.quantile(rgb.max(axis=2), 0.95)), 1e-3)
     lit = rgb.max(axis=2) > _BLACK * bright_end
     candidates = (np.maximum(yellow, excess_green) > _COLOUR_THRESHOLD) & lit
-    opened = _open(torch.from_numpy(candidates))
-    part = _largest_part(opened)
-    return _fill_holes(part).numpy()
+    return _fill_holes(_largest_part(_open(candidates)))
 
 
 def crop_leaf(image: Image.Image, side: int) -> LeafCrop:
@@ -149,40 +146,61 @@ def _cut(image: Image.Image, box: tuple[int, int, int, int], side: int) -> Image
     return Image.fromarray(padded)
 
 
-def _open(mask: Tensor) -> Tensor:
+def _open(mask: Mask) -> Mask:
     """Remove specks: erosion, then dilation, by 3x3."""
-    values = mask[None, None].float()
+    values = torch.from_numpy(mask)[None, None].float()
     eroded = -functional.max_pool2d(-values, 3, 1, 1)
-    return functional.max_pool2d(eroded, 3, 1, 1)[0, 0] > 0
+    opened: Mask = functional.max_pool2d(eroded, 3, 1, 1)[0, 0].numpy() > 0
+    return opened
 
 
-def _largest_part(mask: Tensor) -> Tensor:
+def _largest_part(mask: Mask) -> Mask:
     """The largest 8-connected part."""
-    if not bool(mask.any()):
-        return mask
-    inside = mask[None, None].float()
-    labels = torch.arange(1, mask.numel() + 1, dtype=torch.float32).view_as(inside) * inside
-    while True:
-        spread = functional.max_pool2d(labels, 3, 1, 1) * inside
-        if torch.equal(spread, labels):
-            break
-        labels = spread
-    counts = torch.bincount(labels.flatten().long())
+    labels = _parts(mask, diagonal=True)
+    counts = np.bincount(labels.ravel())
     counts[0] = 0
-    return labels[0, 0] == int(counts.argmax())
+    part: Mask = (labels == counts.argmax()) & mask
+    return part
 
 
-def _fill_holes(mask: Tensor) -> Tensor:
+def _fill_holes(mask: Mask) -> Mask:
     """Add whatever the outside can't reach."""
-    free = functional.pad((~mask)[None, None].float(), (1, 1, 1, 1), value=1.0)
-    reached = torch.zeros_like(free)
-    reached[..., 0, 0] = 1
-    while True:
-        # Four neighbours: a diagonal step would slip through an outline one pixel wide.
-        across = functional.max_pool2d(reached, (1, 3), 1, (0, 1))
-        down = functional.max_pool2d(reached, (3, 1), 1, (1, 0))
-        spread = torch.maximum(across, down) * free
-        if torch.equal(spread, reached):
-            break
-        reached = spread
-    return reached[0, 0, 1:-1, 1:-1] == 0
+    # Four neighbours: a diagonal step would slip through an outline one pixel wide.
+    labels = _parts(np.pad(~mask, 1, constant_values=True), diagonal=False)
+    filled: Mask = (labels != labels[0, 0])[1:-1, 1:-1]
+    return filled
+
+
+def _parts(mask: Mask, *, diagonal: bool) -> npt.NDArray[np.int64]:
+    """Number the connected parts from 1, by joining the runs of neighbouring rows; 0 is outside."""
+    reach = int(diagonal)
+    parents = [0]
+    runs: list[tuple[int, int, int, int]] = []
+    above: list[tuple[int, int, int]] = []
+    for row, line in enumerate(mask):
+        edges = np.flatnonzero(np.diff(line, prepend=False, append=False)).tolist()
+        here: list[tuple[int, int, int]] = []
+        for start, stop in zip(edges[::2], edges[1::2], strict=True):
+            touching = [
+                _root(parents, label)
+                for first, last, label in above
+                if first < stop + reach and start < last + reach
+            ]
+            label = min(touching, default=len(parents))
+            if not touching:
+                parents.append(label)
+            for other in touching:
+                parents[other] = label
+            here.append((start, stop, label))
+            runs.append((row, start, stop, label))
+        above = here
+    labels = np.zeros(mask.shape, np.int64)
+    for row, start, stop, label in runs:
+        labels[row, start:stop] = _root(parents, label)
+    return labels
+
+
+def _root(parents: list[int], label: int) -> int:
+    while parents[label] != label:
+        label = parents[label]
+    return label
