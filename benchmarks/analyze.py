@@ -146,7 +146,7 @@ def main(
     photos, labels = _photos(leaves), leaves.labels.numpy()
     models = _models(model, artifact)
     chosen = {steps: slice(None, None, sparse if steps == 50 else 1) for steps in STEPS}
-    copies = read_split().held_out_duplicates
+    copies = read_split().held_out_copies
     measured = Measured(
         labels=labels,
         classes=CLASSES,

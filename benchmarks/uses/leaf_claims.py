@@ -32,7 +32,7 @@ class Measured:
     Attributes:
         labels: [N] of the held-out photos.
         classes: Names of the labels.
-        duplicates: [N] bool, photos that are copies of training leaves.
+        duplicates: [N] bool, photos that are copies of training photos.
         fast: By precision: probabilities by corruption, and "unlike_<corruption>".
         foreign: By precision: how unlike the training's leaves foreign pictures are, by kind.
         baseline: Probabilities of the baseline by corruption.
@@ -111,6 +111,9 @@ def _classification(m: Measured) -> list[Claim]:
             )
         note = "EfficientNet-Lite0 features and logistic regression"
         claims.append(Claim(f"accuracy_{kind}_baseline", bar, "%", None, "higher", note, group))
+    copies = float(m.duplicates.sum())
+    note = "held-out photos that are turned or mirrored training photos"
+    claims.append(Claim("held_out_copies", copies, "", None, "lower", note, group))
     group = "Calibration"
     for kind in ("clean", "all"):
         kinds = list(CORRUPTIONS) if kind == "all" else [kind]

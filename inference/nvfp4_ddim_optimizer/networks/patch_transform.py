@@ -23,7 +23,7 @@ class PatchTransform(ModelMixin, ConfigMixin):  # type: ignore[misc]
         mean: The mean patch, [3 p p] float32.
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(self, patch_size: int = 8, latent_channels: int = 32) -> None:
         """Make an untrained transform.
 
@@ -42,17 +42,16 @@ class PatchTransform(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """Latents [B, K, H/p, W/p] of pictures [B, 3, H, W] in [-1, 1]; p divides H and W."""
         kernel = self.basis / self.scale[:, None]
         bias = -(kernel @ self.mean)
-        kernel = kernel.unflatten(1, (3, self.patch_size, self.patch_size))
+        kernel = kernel.view(-1, 3, self.patch_size, self.patch_size)
         latents: Tensor = nn.functional.conv2d(pictures, kernel, bias, stride=self.patch_size)
         return latents
 
     def decode(self, latents: Tensor) -> Tensor:
         """Pictures [B, 3, H, W] of latents [B, K, H/p, W/p]."""
-        kernel = (self.basis * self.scale[:, None]).unflatten(
-            1, (3, self.patch_size, self.patch_size)
-        )
-        pictures = nn.functional.conv_transpose2d(latents, kernel, stride=self.patch_size)
-        mean = self.mean.unflatten(0, (3, self.patch_size, self.patch_size))
+        size = self.patch_size
+        kernel = (self.basis * self.scale[:, None]).view(-1, 3, size, size)
+        pictures: Tensor = nn.functional.conv_transpose2d(latents, kernel, stride=size)
+        mean = self.mean.view(3, size, size)
         return pictures + mean.repeat(1, latents.shape[-2], latents.shape[-1])
 
     def forward(self, pictures: Tensor) -> Tensor:
