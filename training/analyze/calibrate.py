@@ -21,13 +21,14 @@ from nvfp4_ddim_optimizer.tasks.analyze.features import encoder_features
 from nvfp4_ddim_optimizer.tasks.analyze.heat_map import heat_map
 from nvfp4_ddim_optimizer.tasks.analyze.leaf import LeafCrop, crop_leaf, leaf_mask
 from nvfp4_ddim_optimizer.tasks.analyze.options import CLASSES
+from nvfp4_ddim_optimizer.tasks.analyze.prediction_errors import VIEWS, view
 from training.analyze.augment import augment
 from training.analyze.data import Leaves
 
 __all__ = ["fit_options", "fit_tables", "with_masks"]
 
-VERSIONS = 2
-ERROR_LEVELS = 10
+VERSIONS = 1
+ERROR_LEVELS = 8
 # A leaf that a limit wrongly turns away costs another photo: 2 in a hundred, also of bad photos.
 LIMIT_QUANTILE = 0.98
 HEAT_QUANTILE = 0.98
@@ -40,29 +41,41 @@ def with_masks(leaves: Leaves) -> Tensor:
     return torch.from_numpy(masks)[:, None]
 
 
-def versions(leaves: Leaves, masks: Tensor, seed: int) -> Iterator[tuple[Image.Image, int]]:
-    """Each leaf as it is and augmented, with its label."""
+def versions(
+    leaves: Leaves, masks: Tensor, count: int, seed: int
+) -> Iterator[tuple[LeafCrop, int]]:
+    """Each leaf as it is and in `count` augmented versions, cut out, with its label."""
     generator = torch.Generator().manual_seed(seed)
-    for version in range(1 + VERSIONS):
+    for version in range(1 + count):
         for index in range(len(leaves.names)):
             image = leaves.images[index : index + 1]
             if version:
                 image = augment(image, masks[index : index + 1], generator).mul(255).byte()
-            yield Image.fromarray(image[0].permute(1, 2, 0).numpy()), int(leaves.labels[index])
+            pixels = image[0].permute(1, 2, 0).numpy()
+            yield crop_leaf(Image.fromarray(pixels), pixels.shape[0]), int(leaves.labels[index])
 
 
 def fit_tables(
     models: Sequence[TaskModel], leaves: Leaves, masks: Tensor, head: dict[str, Tensor], seed: int
 ) -> Tables:
     """Head, class means and the shared covariance's whitening."""
+    seen = list(versions(leaves, masks, 1, seed))
+    generator = torch.Generator().manual_seed(seed)
+    turns = torch.randint(VIEWS, (len(seen),), generator=generator).tolist()
+    crops = torch.stack(
+        [
+            view(torch.from_numpy(np.array(crop.image)).permute(2, 0, 1), turn)
+            for (crop, _), turn in zip(seen, turns, strict=True)
+        ]
+    )
     features, labels = [], []
     for model in models:
         analyzer = LeafAnalyzer(model)
-        for image, label in versions(leaves, masks, seed):
-            views = analyzer.views(crop_leaf(image, analyzer.side).image)
+        for batch in crops.split(48):
+            latents = analyzer.transform.encode(batch.float().div(127.5).sub(1))
             level = analyzer.options.feature_timestep
-            features.append(encoder_features(analyzer.unet, views[:2], level, len(CLASSES)))
-            labels += [label] * 2
+            features.append(encoder_features(analyzer.unet, latents, level, len(CLASSES)))
+        labels += [label for _, label in seen]
     x, y = torch.cat(features).double(), torch.tensor(labels)
     mean = x.mean(dim=0)
     means = torch.stack([x[y == c].mean(dim=0) for c in range(len(CLASSES))])
@@ -93,8 +106,7 @@ class Seen:
     healthy_heat: npt.NDArray[np.float32]
 
 
-def _look(analyzer: LeafAnalyzer, image: Image.Image, label: int, seed: int) -> Seen:
-    crop: LeafCrop = crop_leaf(image, analyzer.side)
+def _look(analyzer: LeafAnalyzer, crop: LeafCrop, label: int, seed: int) -> Seen:
     views = analyzer.views(crop.image)
     scores = analyzer.scores(crop.image, views)
     errors = analyzer.errors(views, ERROR_LEVELS, seed)
@@ -108,10 +120,11 @@ def fit_options(
     models: Sequence[TaskModel], validation: Leaves, masks: Tensor, seed: int
 ) -> dict[str, float]:
     """Temperatures, weights and limits, by the names of `AnalyzeOptions`."""
+    analyzers = [LeafAnalyzer(model) for model in models]
     seen = [
-        _look(LeafAnalyzer(model), image, label, seed + number)
-        for model in models
-        for number, (image, label) in enumerate(versions(validation, masks, seed))
+        _look(analyzer, crop, label, seed + number)
+        for number, (crop, label) in enumerate(versions(validation, masks, VERSIONS, seed))
+        for analyzer in analyzers
     ]
     labels = torch.tensor([one.label for one in seen])
     logits = torch.stack([one.logits for one in seen])

@@ -96,9 +96,11 @@ def main(
         save_task_model(trained, full, card=card)
         quantize_to_artifact(ModelSource(ModelKind.DIFFUSERS, str(full)), packed, METHOD, details)
         models = [_read_back(full), load_artifact(packed).pipeline]
+    typer.echo("features of the training leaves")
     tables = fit_tables(models, leaves, with_masks(leaves), head, seed)
     for one in models:
         one.components["tables"] = tables
+    typer.echo("prediction errors of the validation leaves")
     options = fit_options(models, validation, with_masks(validation), seed)
     typer.echo(options)
     trained.components["tables"] = tables

@@ -60,6 +60,7 @@ def class_errors(
     *,
     num_classes: int,
     generator: torch.Generator,
+    levels_at_once: int = 4,
     on_step: Callable[[StepEvent], None] | None = None,
     should_cancel: Callable[[], bool] | None = None,
 ) -> ClassErrors:
@@ -72,8 +73,9 @@ def class_errors(
         timesteps: The levels.
         num_classes: K.
         generator: Of the noise, which all classes of a level share; on the CPU.
+        levels_at_once: Levels in one batch: larger ones take less time and more memory.
         on_step: Called after each level.
-        should_cancel: Asked before each level.
+        should_cancel: Asked before each batch.
 
     Raises:
         GenerationCancelled: `should_cancel` said so.
@@ -81,19 +83,29 @@ def class_errors(
     device = latents[0].device
     labels = torch.arange(num_classes, device=device)
     total = torch.zeros(num_classes, *latents[0].shape[-2:], device=device)
-    for step, t in enumerate(timesteps):
+    for first in range(0, len(timesteps), levels_at_once):
         if should_cancel is not None and should_cancel():
-            raise GenerationCancelled(f"cancelled after {step} of {len(timesteps)} noise levels")
-        clean = latents[step % len(latents)]
-        abar = schedule.alpha_cumprod(t)
-        noise = torch.randn(clean.shape, generator=generator).to(device)
-        x = abar**0.5 * clean + (1 - abar) ** 0.5 * noise
-        v = abar**0.5 * noise - (1 - abar) ** 0.5 * clean
-        batch = x.expand(num_classes, *x.shape)
-        predicted = unet(batch, torch.full_like(labels, t), labels, return_dict=False)[0]
-        error = (predicted - v).square().mean(dim=1)
-        total += view_back(error / error.mean(), step % len(latents))
-        if on_step is not None:
-            on_step(StepEvent(step + 1, len(timesteps)))
+            raise GenerationCancelled(f"cancelled after {first} of {len(timesteps)} noise levels")
+        steps = range(first, min(first + levels_at_once, len(timesteps)))
+        inputs, targets = [], []
+        for step in steps:
+            clean = latents[step % len(latents)]
+            abar = schedule.alpha_cumprod(timesteps[step])
+            noise = torch.randn(clean.shape, generator=generator).to(device)
+            x = abar**0.5 * clean + (1 - abar) ** 0.5 * noise
+            inputs.append(x.expand(num_classes, *x.shape))
+            targets.append(abar**0.5 * noise - (1 - abar) ** 0.5 * clean)
+        levels = torch.tensor([timesteps[s] for s in steps], device=device)
+        predicted = unet(
+            torch.cat(inputs),
+            levels.repeat_interleave(num_classes),
+            labels.repeat(len(steps)),
+            return_dict=False,
+        )[0]
+        for step, v, ours in zip(steps, targets, predicted.chunk(len(steps)), strict=True):
+            error = (ours - v).square().mean(dim=1)
+            total += view_back(error / error.mean(), step % len(latents))
+            if on_step is not None:
+                on_step(StepEvent(step + 1, len(timesteps)))
     maps = (total / len(timesteps)).cpu()
     return ClassErrors(maps.mean(dim=(1, 2)), maps)

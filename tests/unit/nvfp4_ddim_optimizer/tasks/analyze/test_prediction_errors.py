@@ -11,6 +11,7 @@ from torch import Tensor
 
 from nvfp4_ddim_optimizer.diffusion import BetaSchedule, NoiseSchedule, StepEvent, make_betas
 from nvfp4_ddim_optimizer.errors import GenerationCancelled
+from nvfp4_ddim_optimizer.task_model import TaskModel
 from nvfp4_ddim_optimizer.tasks.analyze.prediction_errors import (
     class_errors,
     noise_levels,
@@ -47,6 +48,7 @@ def _run(unet: Any, clean: list[Tensor], **options: Any) -> Any:
         noise_levels(100, 700, 6),
         num_classes=3,
         generator=torch.Generator().manual_seed(0),
+        levels_at_once=1,
         **options,
     )
 
@@ -92,6 +94,24 @@ def test_steps_are_told_and_can_be_stopped() -> None:
 
     with pytest.raises(GenerationCancelled, match="2 of 6"):
         _run(Oracle(clean, 0), clean, should_cancel=stop)
+
+
+@pytest.mark.parametrize("levels_at_once", [2, 4, 50])
+def test_batches_of_levels_change_nothing(model: TaskModel, levels_at_once: int) -> None:
+    views = [view(torch.randn(6, 8, 8), number) for number in range(8)]
+    one, several = (
+        class_errors(
+            model.components["unet"],
+            views,
+            SCHEDULE,
+            noise_levels(100, 700, 6),
+            num_classes=3,
+            generator=torch.Generator().manual_seed(0),
+            levels_at_once=count,
+        )
+        for count in (1, levels_at_once)
+    )
+    torch.testing.assert_close(one.maps, several.maps, atol=1e-5, rtol=1e-4)
 
 
 @given(st.integers(1, 60))
