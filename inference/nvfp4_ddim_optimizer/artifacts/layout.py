@@ -63,6 +63,7 @@ _MODELS = {
     "AutoencoderTiny": "diffusers",
     "CLIPTextModel": "transformers",
     "UNet2DModel": "diffusers",
+    "PatchTransform": "nvfp4_ddim_optimizer",
     "Tables": "nvfp4_ddim_optimizer",
 }
 _MODULES = {"nvfp4_ddim_optimizer": "nvfp4_ddim_optimizer.networks"}

@@ -3,6 +3,7 @@
 Each is a diffusers `ModelMixin`: built from a JSON configuration, weights in safetensors.
 """
 
+from .patch_transform import PatchTransform
 from .tables import Tables
 
-__all__ = ["Tables"]
+__all__ = ["PatchTransform", "Tables"]
