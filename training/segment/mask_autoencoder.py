@@ -25,22 +25,21 @@ LATENT_NOISE = 0.1  # so that the decoder bears what the diffusion model gets a 
 
 def loss(model: MaskAutoencoder, masks: Tensor) -> Tensor:
     """Cross-entropy of the decoded mask; latents are whitened by the batch and made noisy."""
-    raw: Tensor = model.encoder(model.unshuffle(masks * 2 - 1))
+    raw = model.encode(masks)
     std, mean = torch.std_mean(raw, (0, 2, 3), keepdim=True)
     noisy = (raw - mean) / (std + 1e-4) + LATENT_NOISE * torch.randn_like(raw)
     # A little cost on the raw scale, so that it neither grows nor dies away.
     scale = (std - 1).square().mean() + mean.square().mean()
-    decoded = model.shuffle(model.decoder(noisy))
-    return F.binary_cross_entropy_with_logits(decoded, masks) + 1e-3 * scale
+    return F.binary_cross_entropy_with_logits(model.decode(noisy), masks) + 1e-3 * scale
 
 
 @torch.no_grad()
 def whiten(model: MaskAutoencoder, masks: Tensor) -> None:
-    """Store mean and spread of the raw latents of some masks, each channel by itself."""
-    raw: Tensor = model.encoder(model.unshuffle(masks * 2 - 1))
-    std, mean = torch.std_mean(raw, (0, 2, 3), keepdim=True)
-    model.latent_mean.copy_(mean)
-    model.latent_std.copy_(std)
+    """Give each latent channel mean 0 and variance 1 over some masks, in the last convolution."""
+    std, mean = torch.std_mean(model.encode(masks), (0, 2, 3))
+    last = model.encoder[-1]
+    last.weight.div_(std[:, None, None, None])
+    last.bias.sub_(mean).div_(std)
 
 
 @torch.no_grad()

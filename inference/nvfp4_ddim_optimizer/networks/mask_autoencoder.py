@@ -4,7 +4,6 @@ Every block of `factor` x `factor` mask pixels becomes one position of the laten
 runs at the mask's own resolution, so encoding and decoding cost little.
 """
 
-import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
@@ -24,8 +23,8 @@ class MaskAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         """Build it with random weights.
 
         Args:
-            latent_channels: Channels of the latent, each of mean 0 and variance 1 over the
-                training masks (`latent_mean`, `latent_std`).
+            latent_channels: Channels of the latent; training leaves each with mean 0 and variance 1
+                over its masks.
             factor: Side of the block of pixels that one latent position stands for.
             width: Channels inside, a multiple of 8.
             depth: Residual blocks on each side.
@@ -44,17 +43,15 @@ class MaskAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             nn.Conv2d(width, pixels, 1),
         )
         self.shuffle = nn.PixelShuffle(factor)
-        self.register_buffer("latent_mean", torch.zeros(1, latent_channels, 1, 1))
-        self.register_buffer("latent_std", torch.ones(1, latent_channels, 1, 1))
 
     def encode(self, mask: Tensor) -> Tensor:
-        """Masks [B, 1, H, W] float32 in {0, 1} to whitened latents; H and W divide by `factor`."""
+        """Masks [B, 1, H, W] float32 in {0, 1} to latents; H and W divide by `factor`."""
         latent: Tensor = self.encoder(self.unshuffle(mask * 2 - 1))
-        return (latent - self.latent_mean) / self.latent_std
+        return latent
 
     def decode(self, latent: Tensor) -> Tensor:
         """Latents to logits [B, 1, H, W] float32 of a pixel's belonging to the mask."""
-        logits: Tensor = self.shuffle(self.decoder(latent * self.latent_std + self.latent_mean))
+        logits: Tensor = self.shuffle(self.decoder(latent))
         return logits
 
     def forward(self, mask: Tensor) -> Tensor:
