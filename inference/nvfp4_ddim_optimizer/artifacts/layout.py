@@ -63,6 +63,8 @@ _MODELS = {
     "AutoencoderTiny": "diffusers",
     "CLIPTextModel": "transformers",
     "UNet2DModel": "diffusers",
+    "ImageEncoder": "nvfp4_ddim_optimizer",
+    "MaskAutoencoder": "nvfp4_ddim_optimizer",
     "Tables": "nvfp4_ddim_optimizer",
 }
 _MODULES = {"nvfp4_ddim_optimizer": "nvfp4_ddim_optimizer.networks"}

@@ -14,6 +14,7 @@ from .plan import plan
 from .pull import pull
 from .quantize import quantize
 from .runtime import ErrorReportingGroup, out, prepare_process
+from .segment import segment
 from .serve import serve
 from .verify import verify
 
@@ -67,7 +68,7 @@ def _root(
     prepare_process(debug=debug)
 
 
-_NEED_ARGUMENTS = (generate, plan, quantize, inspect, convert, pull)
+_NEED_ARGUMENTS = (generate, segment, plan, quantize, inspect, convert, pull)
 
 for command in (*_NEED_ARGUMENTS, verify, serve):
     app.command(no_args_is_help=command in _NEED_ARGUMENTS)(command)

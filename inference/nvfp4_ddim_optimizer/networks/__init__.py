@@ -3,6 +3,8 @@
 Each is a diffusers `ModelMixin`: built from a JSON configuration, weights in safetensors.
 """
 
+from .image_encoder import ImageEncoder
+from .mask_autoencoder import MaskAutoencoder
 from .tables import Tables
 
-__all__ = ["Tables"]
+__all__ = ["ImageEncoder", "MaskAutoencoder", "Tables"]

@@ -1,13 +1,16 @@
 """From the grey values of any microscope or scanner to what the image encoder was trained on."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
-__all__ = ["normalise_image", "to_colour"]
+__all__ = ["Contrast", "normalise_image", "to_colour"]
 
 LOW_PERCENTILE, HIGH_PERCENTILE = 1.0, 99.8
+_LEAST_RANGE = 1e-12
 # Luma weights of ITU-R BT.601.
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
@@ -39,12 +42,60 @@ def to_colour(image: NDArray[np.generic]) -> NDArray[np.float32]:
     return np.repeat(values, 3, axis=2) if values.shape[2] == 1 else values
 
 
-def normalise_image(image: NDArray[np.generic]) -> NDArray[np.float32]:
-    """Stretch the contrast, make the background dark and even out the noise.
+@dataclass(frozen=True)
+class Contrast:
+    """Which values become black and white, and whether the picture is inverted after that.
 
-    1. Values between the 1st and the 99.8th percentile (all channels together) go to [0, 1].
-    2. If the median luma is above 1/2 the background is bright, as in stained slides: invert.
-    3. Square root: it makes the noise of photon counts even, and dim nuclei visible.
+    Attributes:
+        low: This value and those below it go to 0.
+        high: This value and those above it go to 1.
+        bright_background: Whether most of the picture is bright, as in stained slides.
+    """
+
+    low: float
+    high: float
+    bright_background: bool
+
+    @classmethod
+    def of(
+        cls, values: NDArray[np.float32], limits: tuple[float, float] | None = None
+    ) -> "Contrast":
+        """Look at values.
+
+        Args:
+            values: [..., 3], a picture or several.
+            limits: (low, high) where they are known, as by a window; else the 1st and the 99.8th
+                percentile of all channels together.
+        """
+        if limits is None:
+            low, high = map(float, np.percentile(values, (LOW_PERCENTILE, HIGH_PERCENTILE)))
+            if high <= low:
+                low, high = float(values.min()), float(values.max())
+        else:
+            low, high = limits
+        unit = np.clip((values - low) / max(high - low, _LEAST_RANGE), 0.0, 1.0)
+        return cls(low, high, bool(np.median(unit @ _LUMA) > 0.5))
+
+    def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Normalise one picture.
+
+        The square root makes the noise of photon counts even, and dim nuclei visible.
+
+        Args:
+            values: [H, W, 3] float32.
+
+        Returns:
+            [3, H, W] float32 in [-1, 1], its background dark.
+        """
+        unit = np.clip((values - self.low) / max(self.high - self.low, _LEAST_RANGE), 0.0, 1.0)
+        if self.bright_background:
+            unit = 1.0 - unit
+        scaled = np.sqrt(unit) * 2.0 - 1.0
+        return np.ascontiguousarray(scaled.transpose(2, 0, 1), dtype=np.float32)
+
+
+def normalise_image(image: NDArray[np.generic]) -> NDArray[np.float32]:
+    """Stretch the contrast of one picture by itself; see `Contrast`.
 
     Args:
         image: As `to_colour` takes it.
@@ -56,11 +107,4 @@ def normalise_image(image: NDArray[np.generic]) -> NDArray[np.float32]:
         InvalidInputError: As `to_colour`.
     """
     values = to_colour(image)
-    low, high = np.percentile(values, (LOW_PERCENTILE, HIGH_PERCENTILE))
-    if high <= low:
-        low, high = float(values.min()), float(values.max())
-    unit = np.clip((values - low) / max(float(high - low), 1e-12), 0.0, 1.0)
-    if np.median(unit @ _LUMA) > 0.5:
-        unit = 1.0 - unit
-    scaled = np.sqrt(unit) * 2.0 - 1.0
-    return np.ascontiguousarray(scaled.transpose(2, 0, 1), dtype=np.float32)
+    return Contrast.of(values).apply(values)
