@@ -29,7 +29,7 @@ SAME_PLACE = 0.5
 
 @dataclass(frozen=True)
 class Pairs:
-    """Normalised images [N, 3, H, W] float32 in [-1, 1] and masks [N, 1, H, W] float32 in {0, 1}."""
+    """Images [N, 3, H, W] float32 in [-1, 1] and masks [N, 1, H, W] float32 in {0, 1}."""
 
     images: Tensor
     masks: Tensor
@@ -78,7 +78,9 @@ def make_split(images: Tensor, seed: int) -> dict[str, list[int]]:
 
 def _groups(luma: NDArray[np.float32]) -> NDArray[np.intp]:
     """Label images [N, H, W] so that those which may show the same place share a label."""
-    small = np.stack([np.asarray(Image.fromarray(x).resize((32, 32), Image.Resampling.BOX)) for x in luma])
+    small = np.stack(
+        [np.asarray(Image.fromarray(x).resize((32, 32), Image.Resampling.BOX)) for x in luma]
+    )
     base = _unit_rows(small)
     label = np.arange(len(luma))
     for turns in range(4):

@@ -1,6 +1,6 @@
 """Train the autoencoder of masks, then fix the mean and spread of its latents.
 
-    python -m training.segment.mask_autoencoder --data FILE --until 3m
+python -m training.segment.mask_autoencoder --data FILE --until 3m
 """
 
 from pathlib import Path

@@ -5,6 +5,8 @@ reaches the output as channels (the stem unshuffles pixels), and no convolution 
 resolution.
 """
 
+import itertools
+
 import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
@@ -22,6 +24,7 @@ class ImageEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     @register_to_config
     def __init__(
         self,
+        *,
         in_channels: int = 3,
         out_channels: int = 16,
         widths: tuple[int, ...] = (16, 32, 64, 96),
@@ -41,13 +44,13 @@ class ImageEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
         )
         self.down = nn.ModuleList(
             nn.Conv2d(a, b, 3, stride=2, padding=1)
-            for a, b in zip(widths, widths[1:], strict=False)
+            for a, b in itertools.pairwise(widths)
         )
         self.blocks = nn.ModuleList(ResidualBlock(w, w) for w in widths)
         self.middle = ResidualBlock(widths[-1], widths[-1])
         backward = tuple(reversed(widths[1:]))
         self.up = nn.ModuleList(
-            nn.Conv2d(a, b, 1) for a, b in zip(backward, backward[1:], strict=False)
+            nn.Conv2d(a, b, 1) for a, b in itertools.pairwise(backward)
         )
         self.merge = nn.ModuleList(ResidualBlock(2 * b, b) for b in backward[1:])
         self.norm = nn.GroupNorm(widths[1] // 8, widths[1])

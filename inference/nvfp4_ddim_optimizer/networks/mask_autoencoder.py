@@ -18,7 +18,7 @@ class MaskAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
 
     @register_to_config
     def __init__(
-        self, latent_channels: int = 8, factor: int = 4, width: int = 32, depth: int = 1
+        self, *, latent_channels: int = 8, factor: int = 4, width: int = 32, depth: int = 1
     ) -> None:
         """Build it with random weights.
 

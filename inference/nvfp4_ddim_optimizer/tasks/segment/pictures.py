@@ -14,6 +14,7 @@ __all__ = ["read_picture"]
 
 _FORMATS = ("PNG", "JPEG", "TIFF")
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BITS_PER_SAMPLE = 258
 # Modes whose values are the picture's own; others (palettes, CMYK, YCbCr) go to RGB first.
 _PLAIN_MODES = frozenset({"L", "RGB", "RGBA", "I", "I;16", "I;16B", "I;16L", "F"})
 
@@ -32,6 +33,8 @@ def read_picture(data: bytes) -> Scan:
         with Image.open(BytesIO(data), formats=_FORMATS) as picture:
             pages = getattr(picture, "n_frames", 1)
             check_size(pages, picture.height, picture.width)
+            if _is_deep_colour(picture):
+                return _read_tiff(data)
             return Scan("image", _stack([_page(picture, index) for index in range(pages)]))
     except Image.DecompressionBombError as error:
         raise InvalidInputError(f"the picture is too large: {error}") from error
@@ -44,6 +47,12 @@ def read_picture(data: bytes) -> Scan:
             "the file is none that can be segmented, or is damaged; PNG, JPEG, TIFF, DICOM (one "
             f"file, or a zip of a series) and NIfTI can: {error}"
         ) from error
+
+
+def _is_deep_colour(picture: Image.Image) -> bool:
+    """Whether Pillow would drop the lower bits of the colours of a TIFF."""
+    tags = getattr(picture, "tag_v2", {})
+    return picture.mode in {"RGB", "RGBA"} and max(tags.get(_BITS_PER_SAMPLE, (8,))) > 8
 
 
 def _page(picture: Image.Image, index: int) -> NDArray[np.generic]:

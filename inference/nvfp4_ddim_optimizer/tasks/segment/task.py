@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from nvfp4_ddim_contracts.tasks import TaskSpec
 from nvfp4_ddim_contracts.tasks.segment import (
     MAX_LISTED_INSTANCES,
     SPEC,
@@ -17,7 +18,6 @@ from nvfp4_ddim_contracts.tasks.segment import (
     SegmentReport,
     SliceReport,
 )
-from nvfp4_ddim_contracts.tasks import TaskSpec
 from nvfp4_ddim_optimizer.task_model import TaskModel
 from nvfp4_ddim_optimizer.tasks.base import OutputFile, RunOptions, Task, TaskOutput
 
@@ -49,9 +49,7 @@ class SegmentTask(Task[SegmentParameters, SegmentReport]):
         """Read the file, segment it, and write what was found."""
         scan = read_scan(inputs["image"], parameters)
         found = self.segmenter.segment(scan, parameters, options)
-        return TaskOutput(
-            segmentation_report(found, parameters.samples), segmentation_files(found)
-        )
+        return TaskOutput(segmentation_report(found, parameters.samples), segmentation_files(found))
 
 
 def segmentation_report(found: Segmentation, samples: int) -> SegmentReport:
