@@ -15,11 +15,19 @@ from training.segment.networks import (
     LATENT_CHANNELS,
     build_denoiser,
     build_image_encoder,
+    build_mask_autoencoder,
     build_scheduler,
     build_supervised,
 )
 
-__all__ = ["DiffusionLearner", "Learner", "SupervisedLearner", "mask_loss"]
+__all__ = [
+    "DiffusionLearner",
+    "Learner",
+    "SupervisedLearner",
+    "diffusion_modules",
+    "mask_loss",
+    "supervised_modules",
+]
 
 LAST_TIMESTEP = 999
 
@@ -80,17 +88,29 @@ class Learner(ABC):
         torch.save(self.average.state_dict(), run / f"{self.name}.pt")
 
 
+def diffusion_modules() -> nn.ModuleDict:
+    """Image encoder, denoiser and autoencoder of masks, from random weights."""
+    return nn.ModuleDict(
+        {
+            "image_encoder": build_image_encoder(),
+            "unet": build_denoiser(),
+            "mask_autoencoder": build_mask_autoencoder(),
+        }
+    )
+
+
+def supervised_modules() -> nn.ModuleDict:
+    """The U-Net, from random weights."""
+    return nn.ModuleDict({"unet": build_supervised()})
+
+
 class SupervisedLearner(Learner):
     """Image to mask directly."""
 
     name = "supervised"
 
     def __init__(self, peak_rate: float) -> None:
-        super().__init__(
-            nn.ModuleDict({"unet": build_supervised()}),
-            nn.ModuleDict({"unet": build_supervised()}),
-            peak_rate,
-        )
+        super().__init__(supervised_modules(), supervised_modules(), peak_rate)
 
     def loss(self, batch: Pairs) -> Tensor:
         """Loss of the mask."""
@@ -112,16 +132,10 @@ class DiffusionLearner(Learner):
     name = "diffusion"
 
     def __init__(self, mask_autoencoder: Path, peak_rate: float, seed: int) -> None:
-        def build() -> nn.ModuleDict:
-            return nn.ModuleDict(
-                {
-                    "image_encoder": build_image_encoder(),
-                    "unet": build_denoiser(),
-                    "mask_autoencoder": MaskAutoencoder.from_pretrained(mask_autoencoder),
-                }
-            )
-
-        super().__init__(build(), build(), peak_rate)
+        trained = MaskAutoencoder.from_pretrained(mask_autoencoder)
+        model = diffusion_modules()
+        model["mask_autoencoder"].load_state_dict(trained.state_dict())
+        super().__init__(model, diffusion_modules(), peak_rate)
         self.model["mask_autoencoder"].encoder.requires_grad_(False)
         self.generator = torch.Generator().manual_seed(seed)
         self.alphas = build_scheduler().alphas_cumprod

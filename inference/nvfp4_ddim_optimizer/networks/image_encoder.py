@@ -11,7 +11,6 @@ import torch
 from diffusers import ConfigMixin, ModelMixin
 from diffusers.configuration_utils import register_to_config
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from .residual import ResidualBlock
 
@@ -65,7 +64,7 @@ class ImageEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             skips.append(h)
         h = self.middle(skips.pop())
         for up, merge in zip(self.up, self.merge, strict=True):
-            h = F.interpolate(up(h), scale_factor=2.0, mode="nearest")
+            h = nn.functional.interpolate(up(h), scale_factor=2.0, mode="nearest")
             h = merge(torch.cat([h, skips.pop()], dim=1))
-        out: Tensor = self.head(F.silu(self.norm(h)))
+        out: Tensor = self.head(nn.functional.silu(self.norm(h)))
         return out

@@ -1,7 +1,6 @@
 """A residual block of two 3x3 convolutions, as the small networks of the tasks use it."""
 
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 __all__ = ["ResidualBlock"]
 
@@ -24,7 +23,7 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, in_channels, H, W] -> [B, out_channels, H, W]."""
-        h = self.conv1(F.silu(self.norm1(x)))
-        h = self.conv2(F.silu(self.norm2(h)))
+        h = self.conv1(nn.functional.silu(self.norm1(x)))
+        h = self.conv2(nn.functional.silu(self.norm2(h)))
         out: Tensor = self.shortcut(x) + h
         return out
