@@ -71,7 +71,7 @@ class Row:
 
 
 def _row(
-    name: str, id_: str, p: NDArray[np.float32], threshold: float, data: Images, start: float
+    name: str, id_: str, p: NDArray[np.float32], threshold: float, data: Images, *, start: float
 ) -> Row:
     seconds = (time.perf_counter() - start) / len(data.images)
     found = p > threshold
@@ -102,7 +102,7 @@ def _baselines(data: Images, supervised: Path, orientations: int) -> list[Row]:
     ):
         start = time.perf_counter()
         p = supervised_probability(unet, data.images, count)
-        rows.append(_row(name, id_, p, threshold, data, start))
+        rows.append(_row(name, id_, p, threshold, data, start=start))
     return rows
 
 
@@ -127,7 +127,7 @@ def _diffusion(
             label = f"{name}, {steps} steps"
             start = time.perf_counter()
             p = diffusion_probability(segmenter, data.images, steps, samples, label)
-            rows.append(_row(label, f"{suffix}_{steps}", p, segmenter.threshold, data, start))
+            rows.append(_row(label, f"{suffix}_{steps}", p, segmenter.threshold, data, start=start))
     return rows
 
 
@@ -176,6 +176,7 @@ def _claims(rows: list[Row], note: str) -> list[Claim]:
 
 def main(
     data: Annotated[Path, typer.Option(help="npz, or a directory with images/ and masks/")],
+    *,
     split: Annotated[
         Path | None,
         typer.Option(help="JSON with positions; none for data the model has never seen"),

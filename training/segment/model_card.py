@@ -20,7 +20,7 @@ diagnosis, and not tested on patients' data.**
 
 | part | what it does | parameters |
 | --- | --- | --- |
-| `image_encoder` | image 128×128×3 to a latent 32×32×24; its first 8 channels already guess the mask | 675,272 |
+| `image_encoder` | image to a latent 32×32×24, whose first 8 channels guess the mask | 675,272 |
 | `mask_vae` | mask 128×128 to a latent 32×32×8 and back | 45,016 |
 | `unet` | DDIM denoiser of the mask's latent, the image's latent as further channels | 365,840 |
 
@@ -30,7 +30,7 @@ entropy the uncertainty. Images of any size are covered with overlapping tiles.
 
 ## Data
 564 images 128×128 with masks made from BBBC038v1 (2018 Data Science Bowl, Broad Bioimage
-Benchmark Collection, CC0), scaled down from 256 to 1,040 pixels. `training/segment/split.json`
+Benchmark Collection, CC0), scaled down. `training/segment/split.json`
 fixes 420 for training, 44 for choosing the threshold, 100 held out. Images whose coarse pictures
 correlate above 0.5 in some orientation are kept in the same part. Images of the same series
 (microscope, stain) do occur in several parts: on a new microscope expect less than the numbers
