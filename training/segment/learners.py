@@ -83,6 +83,12 @@ class Learner(ABC):
             torch._foreach_lerp_(slow, fast, 1 - decay)
         return loss.item()
 
+    def load(self, run: Path) -> None:
+        """Go on from the average weights of an earlier run; the optimizer starts anew."""
+        state = torch.load(run / f"{self.name}.pt", weights_only=True)
+        self.model.load_state_dict(state)
+        self.average.load_state_dict(state)
+
     def save(self, run: Path) -> None:
         """Write the average weights."""
         torch.save(self.average.state_dict(), run / f"{self.name}.pt")

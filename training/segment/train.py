@@ -53,6 +53,9 @@ def train(
     run: Path = RUN,
     peak_rate: float = 2e-3,
     batch: int = 4,
+    start: Annotated[
+        Path | None, typer.Option(help="directory of diffusion.pt and supervised.pt to go on from")
+    ] = None,
     report_every: Annotated[float, typer.Option(help="minutes")] = 5.0,
     seed: int = 0,
 ) -> None:
@@ -64,6 +67,9 @@ def train(
         DiffusionLearner(run / "mask_autoencoder", peak_rate, seed),
         SupervisedLearner(peak_rate),
     ]
+    if start is not None:
+        for learner in learners:
+            learner.load(start)
     generators = [torch.Generator().manual_seed(seed) for _ in learners]
     for learner in learners:
         sizes = {name: parameter_count(part) for name, part in learner.model.items()}

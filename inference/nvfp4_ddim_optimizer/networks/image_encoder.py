@@ -20,7 +20,7 @@ __all__ = ["ImageEncoder"]
 class ImageEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Images [B, in_channels, H, W] to latents [B, out_channels, H/4, W/4]."""
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         *,
@@ -42,15 +42,12 @@ class ImageEncoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
             nn.PixelUnshuffle(2), nn.Conv2d(in_channels * 4, widths[0], 3, padding=1)
         )
         self.down = nn.ModuleList(
-            nn.Conv2d(a, b, 3, stride=2, padding=1)
-            for a, b in itertools.pairwise(widths)
+            nn.Conv2d(a, b, 3, stride=2, padding=1) for a, b in itertools.pairwise(widths)
         )
         self.blocks = nn.ModuleList(ResidualBlock(w, w) for w in widths)
         self.middle = ResidualBlock(widths[-1], widths[-1])
         backward = tuple(reversed(widths[1:]))
-        self.up = nn.ModuleList(
-            nn.Conv2d(a, b, 1) for a, b in itertools.pairwise(backward)
-        )
+        self.up = nn.ModuleList(nn.Conv2d(a, b, 1) for a, b in itertools.pairwise(backward))
         self.merge = nn.ModuleList(ResidualBlock(2 * b, b) for b in backward[1:])
         self.norm = nn.GroupNorm(widths[1] // 8, widths[1])
         self.head = nn.Conv2d(widths[1], out_channels, 3, padding=1)

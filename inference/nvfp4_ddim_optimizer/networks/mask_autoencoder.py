@@ -16,7 +16,7 @@ __all__ = ["MaskAutoencoder"]
 class MaskAutoencoder(ModelMixin, ConfigMixin):  # type: ignore[misc]
     """Masks [B, 1, H, W] to latents [B, latent_channels, H/factor, W/factor] and back to logits."""
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self, *, latent_channels: int = 8, factor: int = 4, width: int = 32, depth: int = 1
     ) -> None:

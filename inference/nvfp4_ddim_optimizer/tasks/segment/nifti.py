@@ -83,7 +83,7 @@ def _three_dimensional(image: Any) -> NDArray[np.generic]:
     check_size(*shape)
     if image.get_data_dtype().names:  # the RGB type
         raw = np.asarray(image.dataobj)
-        colours = [raw[name] for name in raw.dtype.names[:3]]
+        colours = [raw[name] for name in "RGB"]
         return np.stack(colours, axis=-1).reshape(*shape, 3)
     return np.asarray(image.get_fdata(dtype=np.float32, caching="unchanged")).reshape(shape)
 

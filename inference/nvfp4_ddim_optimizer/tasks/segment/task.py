@@ -94,24 +94,18 @@ def segmentation_files(found: Segmentation) -> tuple[OutputFile, ...]:
     shown = int(found.mask.sum((1, 2)).argmax())
     table = OutputFile("instances.csv", "text/csv", instances_csv(found.instances))
     overlay = OutputFile("overlay.png", "image/png", _png(found.overlay(shown)))
-    maps = {
+    maps: dict[str, NDArray[np.generic]] = {
         "mask": found.mask.astype(np.uint8),
         "labels": found.labels,
-        "probability": found.probability,
-        "uncertainty": found.uncertainty,
+        "probability": found.probability.astype(np.float32),
+        "uncertainty": found.uncertainty.astype(np.float32),
     }
     if len(found.mask) > 1 or found.scan.source == "nifti":
-        affine = found.scan.affine
         volumes = (
-            OutputFile(
-                f"{name}.nii.gz",
-                "application/gzip",
-                write_nifti(each.astype(np.float32) if each.dtype == np.float16 else each, affine),
-            )
+            OutputFile(f"{name}.nii.gz", "application/gzip", write_nifti(each, found.scan.affine))
             for name, each in maps.items()
         )
         return (*volumes, overlay, table)
-    maps["mask"] *= 255
     pictures = (
         OutputFile(f"{name}.png", "image/png", _png(_grey(each[0]))) for name, each in maps.items()
     )
@@ -119,12 +113,11 @@ def segmentation_files(found: Segmentation) -> tuple[OutputFile, ...]:
 
 
 def _grey(values: NDArray[np.generic]) -> Image.Image:
-    """uint8 as it is, labels in 16 bits, fractions times 255."""
+    """Masks and fractions from 0 to 255; labels as they are, in 16 bits."""
     if values.dtype == np.int32:
-        return Image.fromarray(np.minimum(values, 65535).astype(np.uint16))
-    if values.dtype == np.float16:
-        values = np.round(np.clip(values.astype(np.float32), 0, 1) * 255).astype(np.uint8)
-    return Image.fromarray(values)
+        return Image.fromarray(np.minimum(values.astype(np.int32), 65535).astype(np.uint16))
+    scaled = np.clip(values.astype(np.float32), 0, 1) * 255
+    return Image.fromarray(scaled.round().astype(np.uint8))
 
 
 def _png(picture: Image.Image) -> bytes:

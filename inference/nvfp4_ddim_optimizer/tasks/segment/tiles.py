@@ -46,11 +46,8 @@ class TilePlan:
 
     def pad(self, image: NDArray[np.float32]) -> Tensor:
         """Reflect the image [C, H, W] at its lower and right edge until a tile fits."""
-        missing = (max(0, self.tile - self.height), max(0, self.tile - self.width))
-        mode = "symmetric"
-        return torch.from_numpy(
-            np.pad(image, ((0, 0), (0, missing[0]), (0, missing[1])), mode=mode)
-        )
+        down, right = max(0, self.tile - self.height), max(0, self.tile - self.width)
+        return torch.from_numpy(np.pad(image, ((0, 0), (0, down), (0, right)), mode="symmetric"))
 
     def cut(self, padded: Tensor, corner: tuple[int, int]) -> Tensor:
         """One tile [C, tile, tile] of a padded image."""
