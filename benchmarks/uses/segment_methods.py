@@ -70,7 +70,7 @@ def otsu_masks(images: Pictures) -> NDArray[np.bool_]:
     Pictures are stretched and made dark in the background as for the networks, but without the
     square root, with which it is worse.
     """
-    return np.stack([_above_otsu((normalise_image(i).mean(0) / 2 + 0.5) ** 2) for i in images])
+    return np.stack([_above_otsu((normalise_image(i)[:3].mean(0) / 2 + 0.5) ** 2) for i in images])
 
 
 def _above_otsu(grey: NDArray[np.float32]) -> NDArray[np.bool_]:

@@ -43,7 +43,7 @@ def draw_examples(
     chosen = order[np.linspace(0, len(order) - 1, _EXAMPLES).round().astype(int)]
     columns = []
     for index in chosen:
-        picture = normalise_image(data.images[index]).transpose(1, 2, 0) / 2 + 0.5
+        picture = normalise_image(data.images[index])[:3].transpose(1, 2, 0) / 2 + 0.5
         doubt = binary_entropy(probability[index])
         overlay = np.asarray(draw_overlay(picture, probability[index] > threshold, doubt))
         cells = [

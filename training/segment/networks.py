@@ -29,7 +29,7 @@ def build_mask_autoencoder() -> MaskAutoencoder:
 
 def build_image_encoder() -> ImageEncoder:
     """Images 128x128x3 to latents 32x32x24."""
-    return ImageEncoder(in_channels=3, out_channels=CONDITION_CHANNELS, widths=(16, 32, 64, 96))
+    return ImageEncoder(in_channels=4, out_channels=CONDITION_CHANNELS, widths=(16, 32, 64, 96))
 
 
 def build_denoiser() -> UNet2DModel:
@@ -49,7 +49,7 @@ def build_denoiser() -> UNet2DModel:
 
 def build_supervised() -> ImageEncoder:
     """A U-Net from the image straight to logits of 4x4 pixels: 16 channels at 32x32."""
-    return ImageEncoder(in_channels=3, out_channels=16, widths=(16, 40, 80, 120))
+    return ImageEncoder(in_channels=4, out_channels=16, widths=(16, 40, 80, 120))
 
 
 def parameter_count(*modules: object) -> int:

@@ -15,7 +15,7 @@ import typer
 from torch import Tensor
 
 from training.common import WallClock, log_line
-from training.segment.data import Pairs, augment, load_pairs, read_split
+from training.segment.data import Pairs, augment, load_pairs, read_split, sampling_weights
 from training.segment.learners import DiffusionLearner, Learner, SupervisedLearner
 from training.segment.mask_autoencoder import RUN
 from training.segment.networks import parameter_count
@@ -74,11 +74,12 @@ def train(
     for learner in learners:
         sizes = {name: parameter_count(part) for name, part in learner.model.items()}
         log_line(run / "train.log", f"{learner.name}: {sizes}, together {sum(sizes.values())}")
+    weights = sampling_weights(training.images)
     clock, reported = WallClock(until), time.monotonic()
     while not clock.over():
         turn = min(range(len(learners)), key=lambda i: learners[i].cpu_seconds)
         learner, generator, start = learners[turn], generators[turn], time.process_time()
-        index = torch.randperm(len(training), generator=generator)[:batch]
+        index = torch.multinomial(weights, batch, generator=generator)
         learner.update(augment(training.select(index), generator), clock.progress())
         learner.cpu_seconds += time.process_time() - start
         if time.monotonic() - reported > 60 * report_every:

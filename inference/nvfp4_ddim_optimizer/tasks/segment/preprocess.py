@@ -79,19 +79,23 @@ class Contrast:
     def apply(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Normalise one picture.
 
-        The square root makes the noise of photon counts even, and dim nuclei visible.
+        The square root makes the noise of photon counts even, and dim nuclei visible. The fourth
+        channel tells the networks what was inverted: a grey cell on a bright ground has its
+        nucleus inside, a bright blob on a dark ground is one.
 
         Args:
             values: [H, W, 3] float32.
 
         Returns:
-            [3, H, W] float32 in [-1, 1], its background dark.
+            [4, H, W] float32 in [-1, 1]: colours with a dark background, and a plane that is 1 where
+            it was bright before, -1 where it was dark.
         """
         unit = np.clip((values - self.low) / max(self.high - self.low, _LEAST_RANGE), 0.0, 1.0)
         if self.bright_background:
             unit = 1.0 - unit
         scaled = np.sqrt(unit) * 2.0 - 1.0
-        return np.ascontiguousarray(scaled.transpose(2, 0, 1), dtype=np.float32)
+        plane = np.full((1, *values.shape[:2]), 1.0 if self.bright_background else -1.0)
+        return np.concatenate([scaled.transpose(2, 0, 1), plane]).astype(np.float32)
 
 
 def normalise_image(image: NDArray[np.generic]) -> NDArray[np.float32]:
@@ -101,7 +105,7 @@ def normalise_image(image: NDArray[np.generic]) -> NDArray[np.float32]:
         image: As `to_colour` takes it.
 
     Returns:
-        [3, H, W] float32 in [-1, 1].
+        [4, H, W] float32 in [-1, 1].
 
     Raises:
         InvalidInputError: As `to_colour`.

@@ -106,7 +106,7 @@ class MaskSampler:
         """Draw masks.
 
         Args:
-            image: Normalised, [3, H, W] float32 in [-1, 1].
+            image: Normalised, [4, H, W] float32 in [-1, 1].
             samples: How many masks.
             timesteps: DDIM's.
             progress: Is told of every step; has the seed.

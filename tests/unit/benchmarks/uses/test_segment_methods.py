@@ -35,7 +35,7 @@ def test_both_forms_of_data_are_read(tmp_path: Path) -> None:
 
 def test_the_unet_covers_any_size() -> None:
     images, _ = discs()
-    unet = ImageEncoder(in_channels=3, out_channels=16, widths=(8, 8, 16)).eval()
+    unet = ImageEncoder(in_channels=4, out_channels=16, widths=(8, 8, 16)).eval()
     p = supervised_probability(unet, [images[0], np.tile(images[0], (3, 3, 1))[:60, :80]], 2)
     assert p.shape == (2, 60, 80)
     assert ((p > 0) & (p < 1)).all()

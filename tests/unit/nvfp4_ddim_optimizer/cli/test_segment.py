@@ -37,7 +37,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         add_attention=False,
     )
     components = {
-        "image_encoder": ImageEncoder(in_channels=3, out_channels=4, widths=(8, 8, 16)),
+        "image_encoder": ImageEncoder(in_channels=4, out_channels=4, widths=(8, 8, 16)),
         "mask_vae": MaskAutoencoder(latent_channels=2, factor=4, width=8),
         "unet": unet,
         "scheduler": DDIMScheduler(

@@ -23,7 +23,7 @@ def model() -> TaskModel:
         native_height=32,
         native_width=32,
         components={
-            "image_encoder": ImageEncoder(in_channels=3, out_channels=6, widths=(8, 8, 16)).eval(),
+            "image_encoder": ImageEncoder(in_channels=4, out_channels=6, widths=(8, 8, 16)).eval(),
             "mask_vae": MaskAutoencoder(latent_channels=4, factor=4, width=8).eval(),
             "unet": UNet2DModel(
                 sample_size=8,
