@@ -87,8 +87,8 @@ class Contrast:
             values: [H, W, 3] float32.
 
         Returns:
-            [4, H, W] float32 in [-1, 1]: colours with a dark background, and a plane that is 1 where
-            it was bright before, -1 where it was dark.
+            [4, H, W] float32 in [-1, 1]: colours on a dark background, and a plane of 1 if that
+            was bright before, of -1 if it was dark.
         """
         unit = np.clip((values - self.low) / max(self.high - self.low, _LEAST_RANGE), 0.0, 1.0)
         if self.bright_background:

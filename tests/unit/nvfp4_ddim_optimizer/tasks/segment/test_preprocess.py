@@ -33,7 +33,10 @@ def test_a_bright_background_is_made_dark(picture: np.ndarray) -> None:
     stained = 255 - picture
     assert Contrast.of(to_colour(stained)).bright_background
     assert not Contrast.of(to_colour(picture)).bright_background
-    np.testing.assert_allclose(normalise_image(stained)[:3], normalise_image(picture)[:3], atol=1e-5)
+    inverted, plain = normalise_image(stained), normalise_image(picture)
+    np.testing.assert_allclose(inverted[:3], plain[:3], atol=1e-5)
+    assert (inverted[3] == 1).all()
+    assert (plain[3] == -1).all()
 
 
 def test_limits_set_black_and_white() -> None:
