@@ -12,6 +12,7 @@ from ._base import (
     TaskSpec,
 )
 from .analyze import SPEC as ANALYZE
+from .segment import SPEC as SEGMENT
 
 __all__ = [
     "MAX_INLINE_BYTES",
@@ -26,7 +27,7 @@ __all__ = [
     "TaskSpec",
 ]
 
-_SPECS: tuple[TaskSpec, ...] = (ANALYZE,)
+_SPECS: tuple[TaskSpec, ...] = (ANALYZE, SEGMENT)
 
 TASKS: dict[TaskName, TaskSpec] = {spec.name: spec for spec in _SPECS}
 """Every task there is, by name."""

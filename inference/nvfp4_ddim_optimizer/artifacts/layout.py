@@ -64,6 +64,8 @@ _MODELS = {
     "CLIPTextModel": "transformers",
     "UNet2DModel": "diffusers",
     "PatchTransform": "nvfp4_ddim_optimizer",
+    "ImageEncoder": "nvfp4_ddim_optimizer",
+    "MaskAutoencoder": "nvfp4_ddim_optimizer",
     "Tables": "nvfp4_ddim_optimizer",
 }
 _MODULES = {"nvfp4_ddim_optimizer": "nvfp4_ddim_optimizer.networks"}

@@ -15,6 +15,7 @@ from .plan import plan
 from .pull import pull
 from .quantize import quantize
 from .runtime import ErrorReportingGroup, out, prepare_process
+from .segment import segment
 from .serve import serve
 from .verify import verify
 
@@ -69,7 +70,7 @@ def _root(
     prepare_process(debug=debug)
 
 
-_NEED_ARGUMENTS = (generate, analyze, plan, quantize, inspect, convert, pull)
+_NEED_ARGUMENTS = (generate, analyze, plan, quantize, inspect, convert, pull, segment)
 
 for command in (*_NEED_ARGUMENTS, verify, serve):
     app.command(no_args_is_help=command in _NEED_ARGUMENTS)(command)

@@ -3,7 +3,9 @@
 Each is a diffusers `ModelMixin`: built from a JSON configuration, weights in safetensors.
 """
 
+from .image_encoder import ImageEncoder
+from .mask_autoencoder import MaskAutoencoder
 from .patch_transform import PatchTransform
 from .tables import Tables
 
-__all__ = ["PatchTransform", "Tables"]
+__all__ = ["ImageEncoder", "MaskAutoencoder", "PatchTransform", "Tables"]

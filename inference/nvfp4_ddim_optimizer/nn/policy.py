@@ -31,6 +31,11 @@ _DEFAULT_RULES = (
         "vae|movq|[a-z_]+_vae", "", "the autoencoder sets the picture's fine detail and is small"
     ),
     KeepRule(
+        "image_encoder",
+        r"stem\.|head$",
+        "the first and the last layer are the most sensitive, and tiny",
+    ),
+    KeepRule(
         "unet",
         r"conv_in$|conv_out$",
         "the first and the last layer are the most sensitive, and tiny",

@@ -8,10 +8,11 @@ from nvfp4_ddim_optimizer.task_model import TaskModel
 
 from .analyze import AnalyzeTask
 from .base import Task
+from .segment import SegmentTask
 
 __all__ = ["TASK_CLASSES", "make_tasks"]
 
-_CLASSES: tuple[type[Task[Any, Any]], ...] = (AnalyzeTask,)
+_CLASSES: tuple[type[Task[Any, Any]], ...] = (AnalyzeTask, SegmentTask)
 
 TASK_CLASSES: dict[TaskName, type[Task[Any, Any]]] = {each.spec.name: each for each in _CLASSES}
 """Task classes by name."""
