@@ -11,6 +11,7 @@ from ._base import (
     TaskResult,
     TaskSpec,
 )
+from .interpolate import SPEC as INTERPOLATE
 
 __all__ = [
     "MAX_INLINE_BYTES",
@@ -25,7 +26,7 @@ __all__ = [
     "TaskSpec",
 ]
 
-_SPECS: tuple[TaskSpec, ...] = ()
+_SPECS: tuple[TaskSpec, ...] = (INTERPOLATE,)
 
 TASKS: dict[TaskName, TaskSpec] = {spec.name: spec for spec in _SPECS}
 """Every task there is, by name."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nvfp4_ddim_optimizer.errors import InvalidInputError
 
-__all__ = ["Grid", "gaussian_grid", "regrid"]
+__all__ = ["Grid", "covers", "gaussian_grid", "regrid"]
 
 Array = NDArray[np.float64]
 
@@ -62,16 +62,14 @@ class Grid:
 
     def area_weights(self) -> Array:
         """[H, W] shares of the area, mean 1: the sine of latitude between rows' midpoints."""
-        edges = np.sin(np.deg2rad(self._latitude_edges()))
+        edges = np.sin(np.deg2rad(self.latitude_edges()))
         rows = np.abs(np.diff(edges))
         weights = np.broadcast_to(rows[:, None], self.shape)
         return np.asarray(weights / weights.mean())
 
-    def _latitude_edges(self) -> Array:
-        middle = 0.5 * (self.latitudes[1:] + self.latitudes[:-1])
-        first = 1.5 * self.latitudes[0] - 0.5 * self.latitudes[1]
-        last = 1.5 * self.latitudes[-1] - 0.5 * self.latitudes[-2]
-        return np.clip(np.concatenate([[first], middle, [last]]), -90, 90)
+    def latitude_edges(self) -> Array:
+        """[H + 1] edges of the rows, in degrees."""
+        return np.clip(_midpoints(self.latitudes), -90, 90)
 
     def matches(self, other: "Grid") -> bool:
         """Whether both grids have the same points, in the same order."""
@@ -96,7 +94,9 @@ def gaussian_grid(rows: int, columns: int, first_longitude: float = -180.0) -> G
 
 
 def regrid(field: Array, source: Grid, target: Grid) -> Array:
-    """Bilinear interpolation; beyond the source's edge the nearest row or column holds.
+    """Bilinear interpolation, or area means where the target's cells are much the larger.
+
+    Beyond the source's edge the nearest row or column holds.
 
     Args:
         field: [..., H, W] on `source`, without missing values.
@@ -106,22 +106,99 @@ def regrid(field: Array, source: Grid, target: Grid) -> Array:
     Returns:
         [..., h, w] float64 on `target`; the field itself where the grids match.
     """
+    field = np.asarray(field, dtype=np.float64)
     if source.matches(target):
-        return np.asarray(field, dtype=np.float64)
-    below, above, share = _row_neighbours(source.latitudes, target.latitudes)
-    rows = field[..., below, :] * (1 - share)[:, None] + field[..., above, :] * share[:, None]
-    left, right, share = _column_neighbours(source, target.longitudes)
-    return np.asarray(rows[..., left] * (1 - share) + rows[..., right] * share)
+        return field
+    rows = _row_operator(source, target)
+    columns = _column_operator(source, target)
+    return np.asarray(np.einsum("hH,...HW,wW->...hw", rows, field, columns, optimize=True))
 
 
-def _row_neighbours(source: Array, target: Array) -> tuple[NDArray[np.int64], ...]:
+def covers(source: Grid, target: Grid) -> NDArray[np.bool_]:
+    """[h, w]: which points of the target lie within the source's outermost cells."""
+    reach = np.abs(np.diff(source.latitudes)).max()
+    rows = (target.latitudes >= source.latitudes.min() - reach) & (
+        target.latitudes <= source.latitudes.max() + reach
+    )
+    if source.is_global:
+        columns = np.ones(len(target.longitudes), dtype=bool)
+    else:
+        reach = np.diff(source.longitudes).max()
+        offsets = (target.longitudes - source.longitudes[0] + reach) % 360
+        columns = offsets <= source.longitudes[-1] - source.longitudes[0] + 2 * reach
+    return np.asarray(rows[:, None] & columns)
+
+
+_COARSER = 1.5
+"""From this ratio of cell sizes on, interpolation would skip cells: means are taken."""
+
+
+def _row_operator(source: Grid, target: Grid) -> Array:
+    """[h, H] weights that sum to 1 in each row."""
+    fine = np.abs(np.diff(source.latitudes)).mean()
+    coarse = np.abs(np.diff(target.latitudes)).mean()
+    if coarse > _COARSER * fine:
+        edges = [np.sin(np.deg2rad(grid.latitude_edges())) for grid in (target, source)]
+        overlap = _overlaps(*edges)
+        covered = overlap.sum(1, keepdims=True) > 1e-9
+        if covered.all():
+            return overlap / overlap.sum(1, keepdims=True)
+        bilinear = _two_point(*_row_neighbours(source.latitudes, target.latitudes), source.shape[0])
+        return np.where(covered, overlap / np.maximum(overlap.sum(1, keepdims=True), 1e-9), bilinear)
+    return _two_point(*_row_neighbours(source.latitudes, target.latitudes), source.shape[0])
+
+
+def _column_operator(source: Grid, target: Grid) -> Array:
+    """[w, W] weights that sum to 1 in each row."""
+    bilinear = _two_point(*_column_neighbours(source, target.longitudes), source.shape[1])
+    fine, coarse = np.diff(source.longitudes).mean(), np.diff(target.longitudes).mean()
+    if coarse <= _COARSER * fine:
+        return bilinear
+    wanted, there = _midpoints(target.longitudes), _midpoints(source.longitudes)
+    turns = [_overlaps(wanted, there + 360 * turn) for turn in (-2, -1, 0, 1, 2)]
+    overlap = np.sum(turns, axis=0)
+    total = overlap.sum(1, keepdims=True)
+    return np.asarray(np.where(total > 1e-9, overlap / np.maximum(total, 1e-9), bilinear))
+
+
+def _overlaps(wanted: Array, there: Array) -> Array:
+    """Length that each wanted cell shares with each cell that is there, from their edges."""
+    low = np.maximum(np.minimum(wanted[:-1], wanted[1:])[:, None], np.minimum(there[:-1], there[1:]))
+    high = np.minimum(
+        np.maximum(wanted[:-1], wanted[1:])[:, None], np.maximum(there[:-1], there[1:])
+    )
+    return np.maximum(high - low, 0.0)
+
+
+def _midpoints(centres: Array) -> Array:
+    """[N + 1] edges of cells."""
+    inner = 0.5 * (centres[1:] + centres[:-1])
+    first, last = 1.5 * centres[0] - 0.5 * centres[1], 1.5 * centres[-1] - 0.5 * centres[-2]
+    return np.concatenate([[first], inner, [last]])
+
+
+def _two_point(
+    left: NDArray[np.int64], right: NDArray[np.int64], share: Array, count: int
+) -> Array:
+    operator = np.zeros((len(left), count))
+    rows = np.arange(len(left))
+    np.add.at(operator, (rows, left), 1 - share)
+    np.add.at(operator, (rows, right), share)
+    return operator
+
+
+def _row_neighbours(
+    source: Array, target: Array
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
     order = np.argsort(source)
     positions = np.interp(target, source[order], np.arange(len(source), dtype=np.float64))
     lower = np.minimum(positions.astype(np.int64), len(source) - 2)
     return order[lower], order[lower + 1], positions - lower
 
 
-def _column_neighbours(source: Grid, target: Array) -> tuple[NDArray[np.int64], ...]:
+def _column_neighbours(
+    source: Grid, target: Array
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Array]:
     start = source.longitudes[0]
     offsets = source.longitudes - start
     wanted = (target - start) % 360

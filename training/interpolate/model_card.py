@@ -1,0 +1,2 @@
+def climate_card() -> str:
+    return "# climate-6h\n"
