@@ -15,6 +15,7 @@ from .climatology import Climatology
 from .datasets import DatasetStates, frames_to_dataset, read_states
 from .grid import Grid, gaussian_grid, regrid
 from .interpolation import interpolate
+from .picture_task import PictureInterpolationTask
 from .pictures import interpolate_pictures
 from .slerp import invert_ddim, slerp
 from .task import InterpolateTask
@@ -26,6 +27,7 @@ __all__ = [
     "Frames",
     "Grid",
     "InterpolateTask",
+    "PictureInterpolationTask",
     "States",
     "array_states",
     "even_fractions",
