@@ -51,7 +51,15 @@ def build_unet(height: int, width: int, dropout: float = 0.1) -> UNet2DModel:
 class Trainer:
     """Model, average, optimizer and the prepared triples."""
 
-    def __init__(self, prepared: dict[str, Tensor], peak_rate: float, seed: int) -> None:
+    def __init__(
+        self,
+        prepared: dict[str, Tensor],
+        *,
+        peak_rate: float,
+        dropout: float,
+        condition_noise: float,
+        seed: int,
+    ) -> None:
         torch.manual_seed(seed)
         self.generator = torch.Generator().manual_seed(seed)
         validation = prepared["triples"][:, 1] // FIELDS_PER_DAY == VALIDATION_DAY
@@ -66,7 +74,8 @@ class Trainer:
         rows = torch.cos(torch.deg2rad(prepared["latitudes"]))[:, None]
         importance = rows * (0.1 + self.scale / self.scale.mean())
         self.importance = importance / importance.mean()
-        self.model = build_unet(*self.scale.shape)
+        self.condition_noise = condition_noise
+        self.model = build_unet(*self.scale.shape, dropout=dropout)
         self.average = build_unet(*self.scale.shape)
         self.average.load_state_dict(self.model.state_dict())
         self.average.requires_grad_(False).eval()
@@ -82,11 +91,15 @@ class Trainer:
         condition, clean = self.conditions[index], self.residuals[index, None]
         shift = int(torch.randint(condition.shape[-1], (), generator=self.generator))
         condition, clean = condition.roll(shift, -1), clean.roll(shift, -1)
+        # The anomalies, the cycle and the correction are themselves known from a few days only.
+        blur = self.condition_noise * torch.randn(condition[:, :4].shape, generator=self.generator)
+        condition = torch.cat([condition[:, :4] + blur, condition[:, 4:]], 1)
         strata = (torch.arange(size) + torch.rand(size, generator=self.generator)) / size
         # The first quarter of the batch stands at pure noise.
         timesteps = ((strata - 0.25) / 0.75 * STEPS).long()
         timesteps = torch.where(strata < 0.25, STEPS - 1, timesteps).clamp(0, STEPS - 1)
-        return self._errors(self.model, condition, clean, timesteps, self.importance.roll(shift, -1))
+        weight = self.importance.roll(shift, -1)
+        return self._errors(self.model, condition, clean, timesteps, weight)
 
     def _errors(
         self, model: nn.Module, condition: Tensor, clean: Tensor, timesteps: Tensor, weight: Tensor
@@ -144,11 +157,25 @@ def main(
     ),
     batch: int = 4,
     peak_rate: float = 1e-3,
+    dropout: float = 0.1,
+    condition_noise: Annotated[float, typer.Option(help="put on the anomalies' channels")] = 0.0,
+    start: Annotated[Path | None, typer.Option(help="checkpoint to begin with")] = None,
     seed: int = 0,
 ) -> None:
     """Train until the deadline; the checkpoint best on the day left out is kept in best.pt."""
     prepared = torch.load(run / "prepared.pt", weights_only=True)
-    trainer, clock, log = Trainer(prepared, peak_rate, seed), WallClock(until), run / "log.txt"
+    trainer = Trainer(
+        prepared,
+        peak_rate=peak_rate,
+        dropout=dropout,
+        condition_noise=condition_noise,
+        seed=seed,
+    )
+    if start is not None:
+        weights = torch.load(start, weights_only=True)
+        trainer.model.load_state_dict(weights)
+        trainer.average.load_state_dict(weights)
+    clock, log = WallClock(until), run / "log.txt"
     log_line(log, f"parameters {sum(p.numel() for p in trainer.model.parameters())}")
     began, validated, best, smooth = time.time(), time.time(), float("inf"), 0.0
     while True:

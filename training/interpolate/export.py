@@ -40,7 +40,7 @@ def assemble(run: Path, checkpoint: str) -> TaskModel:
             "variable": "surface temperature",
             "units": "degC",
             "expectation_weight": float(found.get("expectation_weight", 0.0)),
-            "member_scale": float(found.get("member_scale", 1.0)),
+            "member_gains": found.get("member_gains", [1.0]),
         },
     )
 

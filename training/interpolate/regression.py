@@ -99,7 +99,7 @@ def out_of_fold(series: Series) -> list[OutOfFold]:
 
 
 def error_scale(predicted: list[OutOfFold]) -> Tensor:
-    """Standard deviation [H, W] of the error in the middle of 12 hours, drawn to its surroundings."""
+    """[H, W]: standard deviation of the error in the middle of 12 hours, smoothed a little."""
     errors = torch.stack([p.residual for p in predicted if p.triple.last - p.triple.first == 2])
     variance = errors.square().mean(0)
     around = torch.nn.functional.pad(variance[None, None], (2, 2, 0, 0), mode="circular")

@@ -21,8 +21,8 @@ from .slerp import invert_ddim, slerp
 from .task import InterpolateTask
 
 __all__ = [
-    "Climatology",
     "ClimateInterpolator",
+    "Climatology",
     "DatasetStates",
     "Frames",
     "Grid",

@@ -60,8 +60,9 @@ def array_states(
         grid = model_grid
     elif latitudes is None or longitudes is None:
         raise InvalidInputError(
-            f"where do {start.shape[0]} x {start.shape[1]} values lie? Give latitudes and longitudes "
-            f"of the first and last row and column; only {model_grid.shape[0]} x "
+            f"where do {start.shape[0]} x {start.shape[1]} values lie? Give latitudes and "
+            "longitudes of the first and last row and column; only "
+            f"{model_grid.shape[0]} x "
             f"{model_grid.shape[1]} is known, the model's own grid"
         )
     else:

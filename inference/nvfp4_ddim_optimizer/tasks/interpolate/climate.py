@@ -2,11 +2,11 @@
 
     frame = linear + diurnal cycle + regression + sampled residual
 
-The first three terms are the conditional mean of `regression`, to which the denoiser's prediction at
-pure noise adds what it expects of the residual; a member of the ensemble is one DDIM sample of it
-(the shape of CorrDiff, Mardani et al. 2023, arXiv:2309.15214). Everything is computed on the model's
-grid and only the correction to linear interpolation is brought to the caller's: a field keeps its
-own detail, and both ends are reproduced exactly.
+The first three terms are the conditional mean of `regression`, to which the denoiser's prediction
+at pure noise adds what it expects of the residual; a member of the ensemble is one DDIM sample of
+it (the shape of CorrDiff, Mardani et al. 2023, arXiv:2309.15214). Everything is computed on the
+model's grid and only the correction to linear interpolation is brought to the caller's: a field
+keeps its own detail, and both ends are reproduced exactly.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,14 +18,17 @@ from numpy.typing import NDArray
 from pydantic import JsonValue
 from torch import Tensor
 
-from nvfp4_ddim_optimizer.diffusion import StepEvent, initial_noise, sample_ddim
+from nvfp4_ddim_optimizer.diffusion import StepEvent
 from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedError
 from nvfp4_ddim_optimizer.task_model import TaskModel
+from nvfp4_ddim_optimizer.tasks.base import RunOptions
 
 from .climatology import HOURS_PER_DAY, Climatology
-from .conditioning import UNSHUFFLE, condition, condition_channels, error_growth, fold, unfold
+from .conditioning import UNSHUFFLE, condition, condition_channels, error_growth
+from .ensemble import draw_ensemble
 from .grid import Grid, covers, regrid
 from .regression import Interval, Moment, feature_count, features
+from .stretching import stretch
 
 __all__ = ["ClimateInterpolator", "Frames", "States"]
 
@@ -34,7 +37,6 @@ Array = NDArray[np.float64]
 _WARMEST, _COLDEST = 70.0, -110.0
 _LARGEST_ANOMALY = 25.0
 _MOST_DEVIATIONS = 4.0
-_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,9 @@ class States:
                 raise InvalidInputError(f"the {name} has no value that is not missing")
             if finite.min() < _COLDEST or finite.max() > _WARMEST:
                 raise InvalidInputError(
-                    f"the {name} runs from {finite.min():.4g} to {finite.max():.4g} degrees Celsius: "
-                    "the model knows temperatures near the surface only; say the units if these "
-                    "are not in degC"
+                    f"the {name} runs from {finite.min():.4g} to {finite.max():.4g} degrees "
+                    "Celsius: the model knows temperatures near the surface only; say the units if "
+                    "these are not in degC"
                 )
         if not 0 <= self.start_hour < HOURS_PER_DAY:
             raise InvalidInputError(f"start_hour must lie in [0, 24), not {self.start_hour}")
@@ -137,7 +139,7 @@ class ClimateInterpolator:
         self._latitudes = tables["latitudes"].float()
         self._longitudes = tables["longitudes"].float()
         self._expectation_weight = _number(model.options, "expectation_weight", 1.0)
-        self._member_scale = _number(model.options, "member_scale", 1.0)
+        self._member_gains = _gains(model.options)
         self._check(model)
 
     def _check(self, model: TaskModel) -> None:
@@ -157,7 +159,8 @@ class ClimateInterpolator:
         prepared = self._prepare(states)
         moment = self._moment(prepared, fraction)
         correction = (moment.diurnal + self._correction(moment)).double().numpy()
-        return self._on_caller_grid(states, correction[None], (fraction,))[0]
+        found: Array = self._on_caller_grid(states, correction[None], (fraction,))[0]
+        return found
 
     @torch.no_grad()
     def interpolate(
@@ -201,18 +204,20 @@ class ClimateInterpolator:
                 for moment, correction in zip(moments, corrections, strict=True)
             ]
         )
-        samples, expectation = self._sample(
-            conditions, members, num_inference_steps, seed, on_step, should_cancel
+        options = RunOptions(num_inference_steps, seed, on_step, should_cancel)
+        samples, expectation = draw_ensemble(
+            self._unet, self._diffusion, conditions, members, options
         )
         base = torch.stack([m.diurnal + c for m, c in zip(moments, corrections, strict=True)])
         growth = torch.tensor([error_growth(m) for m in moments])[:, None, None]
         units = growth * self._scale.cpu()
-        # Both factors were fitted on a day that the denoiser was not trained on.
-        samples = self._expectation_weight * expectation + self._member_scale * (
-            samples - expectation
-        )
+        # Weight and gains were fitted on a day that the denoiser was not trained on.
+        departures = stretch(samples - expectation, self._member_gains)
         expectation = self._expectation_weight * expectation
-        mean = self._on_caller_grid(states, (base + units * expectation).double().numpy(), fractions)
+        samples = expectation + departures
+        mean = self._on_caller_grid(
+            states, (base + units * expectation).double().numpy(), fractions
+        )
         drawn = self._on_caller_grid(states, (base + units * samples).double().numpy(), fractions)
         if conserve_mean:
             mean, drawn = (_conserved(x, states, fractions) for x in (mean, drawn))
@@ -246,58 +251,9 @@ class ClimateInterpolator:
         limit = _MOST_DEVIATIONS * self._scale * max(error_growth(moment), moment.bridge)
         return torch.maximum(torch.minimum(moment.bridge * weighted, limit), -limit)
 
-    def _sample(
-        self,
-        conditions: Tensor,
-        members: int,
-        steps: int,
-        seed: int,
-        on_step: Callable[[StepEvent], None] | None,
-        should_cancel: Callable[[], bool] | None,
-    ) -> tuple[Tensor, Tensor]:
-        """Residuals [M, F, H, W] in units of the scale, and their expectation [F, H, W]."""
-        timesteps = self._diffusion.uniform_timesteps(steps)
-        frames, shape = len(conditions), self.grid.shape
-        noise = torch.cat(
-            [
-                initial_noise((1, *shape), [torch.Generator().manual_seed(seed + k)], torch.device("cpu"))
-                for k in range(members)
-            ]
-        )
-        pairs = [(member, frame) for member in range(members) for frame in range(frames)]
-        batches = [pairs[at : at + _BATCH] for at in range(0, len(pairs), _BATCH)]
-        total, done = len(batches) * len(timesteps), 0
-        samples, firsts = [], []
-        for batch in batches:
-            given = conditions[[frame for _, frame in batch]]
-
-            def model(x: Tensor, t: int, given: Tensor = given) -> Tensor:
-                stacked = fold(torch.cat([x, given.to(x)], dim=1))
-                return unfold(self._unet(stacked, t, return_dict=False)[0])
-
-            def report(event: StepEvent, offset: int = done) -> None:
-                if event.step == 1 and event.x0 is not None:
-                    firsts.append(event.x0.cpu())
-                if on_step is not None:
-                    on_step(StepEvent(offset + event.step, total, event.x0))
-
-            start = noise[[member for member, _ in batch]].to(self._scale.device)
-            samples.append(
-                sample_ddim(
-                    model,
-                    start,
-                    self._diffusion.schedule(),
-                    timesteps,
-                    prediction_type=self._diffusion.prediction_type,
-                    on_step=report,
-                    should_cancel=should_cancel,
-                ).cpu()
-            )
-            done += len(timesteps)
-        layout = (members, frames, *shape)
-        return torch.cat(samples).view(layout), torch.cat(firsts).view(layout).mean(0)
-
-    def _on_caller_grid(self, states: States, corrections: Array, fractions: Sequence[float]) -> Array:
+    def _on_caller_grid(
+        self, states: States, corrections: Array, fractions: Sequence[float]
+    ) -> Array:
         """linear + corrections [..., F, H, W] on the model's grid -> [..., F, h, w]."""
         f = np.asarray(fractions)[:, None, None]
         frames = (1 - f) * states.start + f * states.end
@@ -312,6 +268,13 @@ def _number(options: Mapping[str, JsonValue], name: str, default: float) -> floa
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 4:
         raise ModelNotSupportedError(f"the model's option {name!r} must be a number in [0, 4]")
     return float(value)
+
+
+def _gains(options: Mapping[str, JsonValue]) -> list[float]:
+    gains = options.get("member_gains", [1.0])
+    if not isinstance(gains, list) or not 1 <= len(gains) <= 16:
+        raise ModelNotSupportedError("the model's option 'member_gains' must be a list of numbers")
+    return [_number({"member_gains": gain}, "member_gains", 1.0) for gain in gains]
 
 
 def _conserved(fields: Array, states: States, fractions: Sequence[float]) -> Array:

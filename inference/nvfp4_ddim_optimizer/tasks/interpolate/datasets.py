@@ -25,10 +25,22 @@ __all__ = ["DatasetStates", "frames_to_dataset", "guess_units", "read_states", "
 Source = Union["xarray.Dataset", "xarray.DataArray"]
 
 _ZERO_CELSIUS = 273.15
-_NAMES = {"latitude": ("lat", "latitude", "y", "nav_lat"), "longitude": ("lon", "longitude", "x", "nav_lon")}
+_NAMES = {
+    "latitude": ("lat", "latitude", "y", "nav_lat"),
+    "longitude": ("lon", "longitude", "x", "nav_lon"),
+}
 _UNITS = {
     FieldUnits.KELVIN: ("k", "kelvin", "degk", "deg_k", "degree_k"),
-    FieldUnits.CELSIUS: ("degc", "celsius", "c", "°c", "deg_c", "degree_celsius", "degrees_celsius", "degree_c"),
+    FieldUnits.CELSIUS: (
+        "degc",
+        "celsius",
+        "c",
+        "°c",
+        "deg_c",
+        "degree_celsius",
+        "degrees_celsius",
+        "degree_c",
+    ),
 }
 
 
@@ -117,9 +129,7 @@ def read_states(
     offset = _ZERO_CELSIUS if known is FieldUnits.KELVIN else 0.0
     moments = [
         _time(field, given, name)
-        for field, given, name in zip(
-            fields, (start_time, end_time), ("start", "end"), strict=True
-        )
+        for field, given, name in zip(fields, (start_time, end_time), ("start", "end"), strict=True)
     ]
     states = States(
         values[0] - offset, values[1] - offset, grids[0], _hour(moments[0]), _span(*moments)
@@ -149,7 +159,7 @@ def frames_to_dataset(found: DatasetStates, frames: Frames) -> "xarray.Dataset":
     times = [found.time_at(f) for f in frames.fractions]
 
     def in_units(values: Any) -> Any:
-        """The caller's units; the ends are the caller's own numbers, not converted forth and back."""
+        """In the caller's units; the ends are the caller's own numbers, not converted twice."""
         converted = values + offset
         for index, fraction in enumerate(frames.fractions):
             if fraction in (0, 1):
@@ -213,7 +223,9 @@ def _axis(field: "xarray.DataArray", kind: str) -> str:
         attributes = field[name].attrs if name in field.coords else {}
         units = str(attributes.get("units", "")).lower()
         if attributes.get("standard_name") == kind or units in (
-            ("degrees_north", "degree_north") if kind == "latitude" else ("degrees_east", "degree_east")
+            ("degrees_north", "degree_north")
+            if kind == "latitude"
+            else ("degrees_east", "degree_east")
         ):
             return name
     for name in map(str, field.dims):

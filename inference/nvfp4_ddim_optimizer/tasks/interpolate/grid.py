@@ -90,7 +90,8 @@ def gaussian_grid(rows: int, columns: int, first_longitude: float = -180.0) -> G
     """
     sines = np.polynomial.legendre.leggauss(rows)[0]
     latitudes = np.rad2deg(np.arcsin(sines))[::-1]
-    return Grid(latitudes.copy(), first_longitude + 360 / columns * np.arange(columns))
+    longitudes = first_longitude + 360 / columns * np.arange(columns, dtype=np.float64)
+    return Grid(latitudes.astype(np.float64), longitudes)
 
 
 def regrid(field: Array, source: Grid, target: Grid) -> Array:
@@ -142,9 +143,11 @@ def _row_operator(source: Grid, target: Grid) -> Array:
         overlap = _overlaps(*edges)
         covered = overlap.sum(1, keepdims=True) > 1e-9
         if covered.all():
-            return overlap / overlap.sum(1, keepdims=True)
+            return np.asarray(overlap / overlap.sum(1, keepdims=True))
         bilinear = _two_point(*_row_neighbours(source.latitudes, target.latitudes), source.shape[0])
-        return np.where(covered, overlap / np.maximum(overlap.sum(1, keepdims=True), 1e-9), bilinear)
+        return np.where(
+            covered, overlap / np.maximum(overlap.sum(1, keepdims=True), 1e-9), bilinear
+        )
     return _two_point(*_row_neighbours(source.latitudes, target.latitudes), source.shape[0])
 
 
@@ -163,11 +166,13 @@ def _column_operator(source: Grid, target: Grid) -> Array:
 
 def _overlaps(wanted: Array, there: Array) -> Array:
     """Length that each wanted cell shares with each cell that is there, from their edges."""
-    low = np.maximum(np.minimum(wanted[:-1], wanted[1:])[:, None], np.minimum(there[:-1], there[1:]))
+    low = np.maximum(
+        np.minimum(wanted[:-1], wanted[1:])[:, None], np.minimum(there[:-1], there[1:])
+    )
     high = np.minimum(
         np.maximum(wanted[:-1], wanted[1:])[:, None], np.maximum(there[:-1], there[1:])
     )
-    return np.maximum(high - low, 0.0)
+    return np.asarray(np.maximum(high - low, 0.0))
 
 
 def _midpoints(centres: Array) -> Array:

@@ -116,8 +116,9 @@ def encode_pictures(model: TextToImageModel, pictures: Sequence[Image.Image]) ->
     mean, std = (getattr(config, name, None) for name in ("latents_mean", "latents_std"))
     if mean is not None and std is not None:
         mean, std = (torch.tensor(v).view(1, -1, 1, 1).to(latents) for v in (mean, std))
-        return (latents - mean) * config.scaling_factor / std
-    return (latents - (getattr(config, "shift_factor", None) or 0.0)) * config.scaling_factor
+        return torch.mul((latents - mean) / std, config.scaling_factor)
+    shift = getattr(config, "shift_factor", None) or 0.0
+    return torch.mul(latents - shift, config.scaling_factor)
 
 
 def _denoise(model: TextToImageModel, text: Tensor) -> Callable[[Tensor, int], Tensor]:

@@ -16,7 +16,15 @@ from .datasets import xarray_module
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["FileKind", "dataset_bytes", "npy_bytes", "open_dataset", "read_array", "read_picture", "sniff"]
+__all__ = [
+    "FileKind",
+    "dataset_bytes",
+    "npy_bytes",
+    "open_dataset",
+    "read_array",
+    "read_picture",
+    "sniff",
+]
 
 FileKind = str
 _MOST_PIXELS = 64 * 1024 * 1024

@@ -35,10 +35,12 @@ def slerp(first: Tensor, second: Tensor, fraction: float) -> Tensor:
     length = torch.lerp(lengths[0], lengths[1], fraction)
     if abs(cosine) > _NEARLY_PARALLEL:
         mixed = torch.lerp(one, other, fraction)
-        return length * mixed / mixed.norm().clamp_min(1e-12)
-    angle = math.acos(cosine)
-    near, far = math.sin((1 - fraction) * angle), math.sin(fraction * angle)
-    return length * (near * one + far * other) / math.sin(angle)
+        direction = mixed / mixed.norm().clamp_min(1e-12)
+    else:
+        angle = math.acos(cosine)
+        near, far = math.sin((1 - fraction) * angle), math.sin(fraction * angle)
+        direction = (near * one + far * other) / math.sin(angle)
+    return torch.mul(length, direction)
 
 
 def invert_ddim(

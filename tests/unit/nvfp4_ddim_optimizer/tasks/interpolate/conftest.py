@@ -1,6 +1,7 @@
 """A tiny model for fields: 16 x 32 cells, random weights, a made-up climate."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from nvfp4_ddim_optimizer.tasks.interpolate.regression import feature_count
 ROWS, COLUMNS = 16, 32
 
 
-def make_model(**options: float) -> TaskModel:
+def make_model(**options: Any) -> TaskModel:
     torch.manual_seed(0)
     grid = gaussian_grid(ROWS, COLUMNS)
     latitudes, longitudes = (torch.from_numpy(v).float() for v in (grid.latitudes, grid.longitudes))

@@ -14,6 +14,7 @@ from nvfp4_ddim_optimizer.errors import (
 )
 from nvfp4_ddim_optimizer.tasks.interpolate import ClimateInterpolator, Grid, States
 from nvfp4_ddim_optimizer.tasks.interpolate.conditioning import fold, unfold
+from nvfp4_ddim_optimizer.tasks.interpolate.stretching import gain_curve, knots, stretch
 
 from .conftest import make_model
 
@@ -52,8 +53,8 @@ def test_a_seed_gives_the_same_frames_and_member_k_is_seed_plus_k(
 
 
 def test_the_expectation_is_weighted_and_the_members_are_stretched(states: States) -> None:
-    plain = ClimateInterpolator(make_model(expectation_weight=0.0, member_scale=1.0))
-    wide = ClimateInterpolator(make_model(expectation_weight=0.0, member_scale=2.0))
+    plain = ClimateInterpolator(make_model(expectation_weight=0.0))
+    wide = ClimateInterpolator(make_model(expectation_weight=0.0, member_gains=[2.0, 2.0]))
     expected = plain.expected(states, 0.5)
     one, two = (
         each.interpolate(states, (0.5,), members=2, num_inference_steps=STEPS)
@@ -61,6 +62,15 @@ def test_the_expectation_is_weighted_and_the_members_are_stretched(states: State
     )
     assert np.allclose(one.mean[0], expected, atol=1e-5)
     assert np.allclose(two.spread, 2 * one.spread, atol=1e-4)
+
+
+def test_gains_act_on_their_own_wavenumbers() -> None:
+    assert knots(4) == [1, 2, 4, 8]
+    assert torch.allclose(gain_curve([1.0, 3.0], 5), torch.tensor([1.0, 1.0, 3.0, 3.0, 3.0]))
+    waves = torch.arange(32) * 2 * torch.pi / 32
+    field = (waves.cos() + (4 * waves).cos()).expand(3, 16, 32)
+    expected = (2 * waves.cos() + 0.5 * (4 * waves).cos()).expand(3, 16, 32)
+    assert torch.allclose(stretch(field, [2.0, 1.0, 0.5]), expected, atol=1e-5)
 
 
 def test_missing_values_stay_missing_and_disturb_nobody(
@@ -194,8 +204,8 @@ def test_models_that_do_not_fit_are_refused() -> None:
     model.native_width = 64
     with pytest.raises(ModelNotSupportedError, match="do not fit"):
         ClimateInterpolator(model)
-    with pytest.raises(ModelNotSupportedError, match="member_scale"):
-        ClimateInterpolator(make_model(member_scale=-1.0))
+    with pytest.raises(ModelNotSupportedError, match="member_gains"):
+        ClimateInterpolator(make_model(member_gains=[1.0, -1.0]))
     model = make_model()
     del model.components["tables"]
     with pytest.raises(ModelNotSupportedError, match="tables"):

@@ -176,7 +176,9 @@ def test_what_can_not_be_told_is_asked_for(states: States) -> None:
     )
     with pytest.raises(InvalidInputError, match="fields"):
         read_states(start, end, variable="pr")
-    several = xr.concat([start, start.assign_coords(time=start["time"] + np.timedelta64(6, "h"))], "time")
+    several = xr.concat(
+        [start, start.assign_coords(time=start["time"] + np.timedelta64(6, "h"))], "time"
+    )
     with pytest.raises(InvalidInputError, match="choose one time"):
         read_states(several, end)
     with pytest.raises(InvalidInputError, match="different grids"):
@@ -205,9 +207,7 @@ def test_frames_of_float64_and_plain_variables_are_exact(
         for field, hour in ((states.start, 6), (states.end, 18))
     ]
     found = read_states(*arrays)
-    frames = interpolator.interpolate(
-        found.states, (0, 0.5, 1), members=1, num_inference_steps=2
-    )
+    frames = interpolator.interpolate(found.states, (0, 0.5, 1), members=1, num_inference_steps=2)
     out = frames_to_dataset(found, frames)
     assert out["t2m"].dtype == np.float64
     assert np.array_equal(out["t2m"][2].values, arrays[1].values)

@@ -69,9 +69,10 @@ def test_large_cells_are_means_of_small_ones() -> None:
     checkers = np.indices((64, 128)).sum(0) % 2 * 2.0 - 1
     assert np.abs(regrid(checkers, source, target)).max() < 0.1
     field = smooth(source)
-    means = [float((g.area_weights() * f).mean()) for g, f in (
-        (source, field), (target, regrid(field, source, target))
-    )]
+    means = [
+        float((g.area_weights() * f).mean())
+        for g, f in ((source, field), (target, regrid(field, source, target)))
+    ]
     assert means[0] == pytest.approx(means[1], abs=1e-3)
 
 

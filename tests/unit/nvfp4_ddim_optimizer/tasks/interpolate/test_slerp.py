@@ -39,7 +39,9 @@ def test_slerp_keeps_norms_and_meets_its_ends(seed: int, fraction: float) -> Non
     assert float(between.norm()) == pytest.approx(float(expected), rel=1e-4)
     assert torch.allclose(slerp(first, second, 0.0), first, atol=1e-5)
     assert torch.allclose(slerp(first, second, 1.0), second, atol=1e-5)
-    assert torch.allclose(slerp(first, second, fraction), slerp(second, first, 1 - fraction), atol=1e-4)
+    assert torch.allclose(
+        slerp(first, second, fraction), slerp(second, first, 1 - fraction), atol=1e-4
+    )
 
 
 def test_slerp_of_parallel_and_empty_latents() -> None:

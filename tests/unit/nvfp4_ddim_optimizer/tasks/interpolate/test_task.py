@@ -89,9 +89,7 @@ def test_netcdf_comes_back_as_netcdf(task: InterpolateTask, states: States) -> N
     assert {f.name for f in run(task, inputs, frame_format="npy").files} >= {"mean.npy"}
 
 
-def test_a_strange_season_or_span_is_said(
-    task: InterpolateTask, states: States
-) -> None:
+def test_a_strange_season_or_span_is_said(task: InterpolateTask, states: States) -> None:
     hot = {"start": npy_bytes(states.start * 0 + 40), "end": npy_bytes(states.end * 0 + 40)}
     report = run(task, hot, **TIMES).report
     assert not report.is_familiar
@@ -129,9 +127,7 @@ def test_what_does_not_fit_is_refused(
         run(task, arrays, **parameters)
 
 
-def test_files_of_other_kinds_are_refused(
-    task: InterpolateTask, arrays: dict[str, bytes]
-) -> None:
+def test_files_of_other_kinds_are_refused(task: InterpolateTask, arrays: dict[str, bytes]) -> None:
     buffer = io.BytesIO()
     Image.new("RGB", (8, 8)).save(buffer, "PNG")
     picture = buffer.getvalue()
@@ -145,7 +141,7 @@ def test_files_of_other_kinds_are_refused(
     np.save(pickled, np.array([{}], dtype=object), allow_pickle=True)
     with pytest.raises(InvalidInputError, match="no readable"):
         run(task, {"start": pickled.getvalue(), "end": arrays["end"]}, **TIMES)
-    with pytest.raises(InvalidInputError, match="can't be read|pip install"):
+    with pytest.raises(InvalidInputError, match=r"can't be read|pip install"):
         run(task, {"start": b"\x89HDF\r\n\x1a\n" + bytes(64), "end": b"CDF\x01" + bytes(9)})
 
 
