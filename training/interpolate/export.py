@@ -51,10 +51,23 @@ def main(
     ),
     checkpoint: Annotated[str, typer.Option(help="best.pt or last.pt")] = "best.pt",
     destination: Annotated[Path, typer.Option()] = Path("models/climate-6h"),
+    artifact: Annotated[Path, typer.Option(help="NVFP4, for its size")] = Path(
+        "inference/nvfp4_ddim_optimizer/bundled/climate-6h"
+    ),
+    claims: Annotated[Path, typer.Option(help="numbers for the card, if they are there")] = Path(
+        "docs/benchmarks/interpolate.json"
+    ),
 ) -> None:
-    """Export."""
+    """Export; once more after the evaluation, for the numbers of the card."""
     model = assemble(run, checkpoint)
-    save_task_model(model, destination, card=climate_card())
+    size = sum(path.stat().st_size for path in artifact.rglob("*") if path.is_file())
+    card = climate_card(
+        parameters=sum(p.numel() for p in model.components["unet"].parameters()),
+        coefficients=model.components["tables"]["coefficients"].numel(),
+        kilobytes=round(size / 1000),
+        claims=claims,
+    )
+    save_task_model(model, destination, card=card)
     typer.echo(str(destination))
 
 
