@@ -20,8 +20,8 @@ lie 12 to 24 hours apart. {parameters:,} parameters in the denoiser; {kilobytes:
 | part | what |
 | --- | --- |
 | `unet` | `UNet2DModel` over 2x2-unshuffled pixels, v-prediction, zero terminal SNR |
-| `tables` | mean diurnal cycle of every place, {coefficients} coefficients of the regression, error \
-scale |
+| `tables` | mean diurnal cycle of every place, {coefficients} coefficients of the regression, \
+error scale |
 | `scheduler` | `DDIMScheduler`, trailing spacing |
 
 A frame is linear interpolation, plus the mean diurnal cycle, plus a ridge regression on what the

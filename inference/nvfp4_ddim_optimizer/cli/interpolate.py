@@ -39,7 +39,10 @@ def interpolate(
     end: Annotated[Path, typer.Argument(exists=True, help="Last state, of the same kind.")],
     *,
     output: Annotated[
-        Path, typer.Option("--output", "-o", help="Folder for the frames and the preview.")
+        Path,
+        typer.Option(
+            "--output", "-o", help="Folder for the frames and the preview, or a new NAME.zarr."
+        ),
     ] = Path("frames"),
     model: Annotated[
         str | None,
@@ -107,6 +110,8 @@ def interpolate(
     Pictures are mixed as noise (latent slerp), which any text-to-image model can do.
     """
     is_picture = start.suffix.lower() in _PICTURES
+    if output.suffix == ".zarr" and output.exists():
+        raise InvalidInputError(f"{output} is there already: name a new store")
     parameters: dict[str, Any] = {
         "num_steps": num_steps,
         "members": members,
@@ -137,7 +142,10 @@ def interpolate(
             on_step=lambda event: advance(event.step),
         )
     report: InterpolateReport = found.report
-    _write(output, found.files, report)
+    if output.suffix == ".zarr":
+        _write_zarr(output, found.files)
+    else:
+        _write(output, found.files, report)
     if as_json:
         typer.echo(report.model_dump_json(indent=2))
         return
@@ -171,3 +179,14 @@ def _write(folder: Path, files: "tuple[OutputFile, ...]", report: InterpolateRep
         unfinished = folder / f".{name}.part"
         unfinished.write_bytes(data)
         unfinished.replace(folder / name)
+
+
+def _write_zarr(store: Path, files: "tuple[OutputFile, ...]") -> None:
+    from nvfp4_ddim_optimizer.tasks.interpolate.reading import open_dataset, write_zarr
+
+    frames = [file.data for file in files if file.name == "frames.nc"]
+    if not frames:
+        raise InvalidInputError(
+            "a zarr store needs NetCDF or zarr states, whose coordinates it takes"
+        )
+    write_zarr(open_dataset(frames[0]), store)

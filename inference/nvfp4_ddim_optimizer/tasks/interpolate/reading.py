@@ -1,6 +1,7 @@
 """Files of states to Datasets or arrays, and frames to files."""
 
 import io
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +25,7 @@ __all__ = [
     "read_array",
     "read_picture",
     "sniff",
+    "write_zarr",
 ]
 
 FileKind = str
@@ -87,6 +89,24 @@ def dataset_bytes(dataset: "xarray.Dataset") -> bytes:
         except (ImportError, ValueError, TypeError) as error:
             raise InvalidInputError(f"the frames can't be written as NetCDF: {error}") from error
         return path.read_bytes()
+
+
+def write_zarr(dataset: "xarray.Dataset", store: Path) -> None:
+    """A Dataset as a new zarr directory; it appears whole or not at all.
+
+    Raises:
+        InvalidInputError: zarr is missing, or the store can't be written.
+    """
+    unfinished = store.with_name(f".{store.name}.part")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    store.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        dataset.drop_encoding().to_zarr(unfinished, consolidated=False)
+        unfinished.rename(store)
+    except (ImportError, OSError, TypeError, ValueError) as error:
+        raise InvalidInputError(f"{store} can't be written: {error}") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def read_array(data: bytes, name: str) -> Array:

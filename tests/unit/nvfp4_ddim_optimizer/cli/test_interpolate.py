@@ -60,6 +60,11 @@ def test_zarr_is_read_as_a_directory(arrays: tuple[Path, Path], tmp_path: Path) 
     assert result.exit_code == ExitCode.OK, result.output
     assert "ts in degC" in result.stdout
     assert (tmp_path / "out" / "frames.nc").is_file()
+    result = run("interpolate", *stores, "-o", tmp_path / "out.zarr", *QUICK)
+    assert result.exit_code == ExitCode.OK, result.output
+    with xr.open_zarr(tmp_path / "out.zarr", consolidated=False) as frames:
+        assert dict(frames["ts"].sizes) == {"time": 3, "lat": 96, "lon": 192}
+    assert run("interpolate", *stores, "-o", tmp_path / "out.zarr").exit_code == ExitCode.USAGE
 
 
 def test_pictures_go_to_a_model_that_paints(tmp_path: Path) -> None:
