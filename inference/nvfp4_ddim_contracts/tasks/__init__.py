@@ -12,6 +12,7 @@ from ._base import (
     TaskSpec,
 )
 from .analyze import SPEC as ANALYZE
+from .interpolate import SPEC as INTERPOLATE
 from .segment import SPEC as SEGMENT
 
 __all__ = [
@@ -27,7 +28,7 @@ __all__ = [
     "TaskSpec",
 ]
 
-_SPECS: tuple[TaskSpec, ...] = (ANALYZE, SEGMENT)
+_SPECS: tuple[TaskSpec, ...] = (ANALYZE, SEGMENT, INTERPOLATE)
 
 TASKS: dict[TaskName, TaskSpec] = {spec.name: spec for spec in _SPECS}
 """Every task there is, by name."""

@@ -11,6 +11,7 @@ from .convert import convert
 from .edge import edge
 from .generate import generate
 from .inspect import inspect
+from .interpolate import interpolate
 from .plan import plan
 from .pull import pull
 from .quantize import quantize
@@ -60,6 +61,7 @@ def _root(
       [cyan]nvfp4-ddim verify[/]                        is this machine ready?
       [cyan]nvfp4-ddim generate "a red heart"[/]        paint with the bundled model
       [cyan]nvfp4-ddim analyze leaf.jpg[/]              is this potato leaf ill?
+      [cyan]nvfp4-ddim interpolate A.nc B.nc[/]         what lies between two states
       [cyan]nvfp4-ddim quantize MODEL OUT[/]            4.5 bits a weight instead of 32
       [cyan]nvfp4-ddim plan OUT[/]                      will it fit, and how long does it take?
       [cyan]nvfp4-ddim inspect OUT[/]                   what became of every layer
@@ -70,7 +72,7 @@ def _root(
     prepare_process(debug=debug)
 
 
-_NEED_ARGUMENTS = (generate, analyze, plan, quantize, inspect, convert, pull, segment)
+_NEED_ARGUMENTS = (generate, analyze, plan, quantize, inspect, convert, pull, segment, interpolate)
 
 for command in (*_NEED_ARGUMENTS, verify, serve):
     app.command(no_args_is_help=command in _NEED_ARGUMENTS)(command)

@@ -12,7 +12,7 @@ from .segment import SegmentTask
 
 __all__ = ["TASK_CLASSES", "make_tasks"]
 
-_CLASSES: tuple[type[Task[Any, Any]], ...] = (AnalyzeTask, SegmentTask)
+_CLASSES: tuple[type[Task[Any, Any]], ...] = (AnalyzeTask, SegmentTask, InterpolateTask)
 
 TASK_CLASSES: dict[TaskName, type[Task[Any, Any]]] = {each.spec.name: each for each in _CLASSES}
 """Task classes by name."""
