@@ -20,11 +20,17 @@ from training.compress.data import Crops, photo_paths
 from training.compress.entropy import SCALE_FLOOR, EntropyModel
 from training.compress.losses import luma, ms_ssim
 
-__all__ = ["STEP_RANGE", "Codec", "load_codec"]
+__all__ = [
+    "STEP_RANGE",
+    "Codec",
+    "draw_log_steps",
+    "load_codec",
+    "start_from_principal_components",
+]
 
 app = typer.Typer(help=__doc__)
 
-STEP_RANGE = (24 / 255, 220 / 255)
+STEP_RANGE = (48 / 255, 700 / 255)
 SQUARED_ERROR_WEIGHT = 4.0
 STRUCTURE_WEIGHT = 1.2
 
@@ -64,7 +70,7 @@ def start_from_principal_components(codec: Codec, crops: Crops) -> None:
     values, vectors = torch.linalg.eigh(scatter / (40 * 16 * (crops.size // BLOCK) ** 2))
     vectors = vectors.flip(1)[:, :channels]
     deviation = values.flip(0)[:channels].clamp_min(1e-9).sqrt()
-    codec.entropy.log_deviation.copy_((deviation / SCALE_FLOOR).log2())
+    codec.entropy.log_deviation.copy_((deviation / SCALE_FLOOR).log2() - 0.5)
     codec.analysis.linear.weight.copy_(vectors.T.reshape(channels, 3, BLOCK, BLOCK))
     codec.synthesis.linear.weight.copy_(vectors[:, :, None, None])
     for last in (codec.analysis.out, codec.synthesis.out):
@@ -72,7 +78,7 @@ def start_from_principal_components(codec: Codec, crops: Crops) -> None:
         nn.init.zeros_(last.bias)
 
 
-def _draw_log_steps(count: int, generator: torch.Generator) -> Tensor:
+def draw_log_steps(count: int, generator: torch.Generator) -> Tensor:
     low, high = (math.log(step) for step in STEP_RANGE)
     return low + (high - low) * torch.rand(count, generator=generator)
 
@@ -80,13 +86,14 @@ def _draw_log_steps(count: int, generator: torch.Generator) -> Tensor:
 def lagrangian(
     codec: Codec, x: Tensor, log_step: Tensor
 ) -> tuple[Tensor, dict[str, float], Tensor]:
-    """Loss in bits a pixel, what it is made of, and the reconstruction."""
+    """Loss, what it is made of in bits a pixel, and the reconstruction."""
     output, bits, hyper_bits = codec(x, log_step)
     pixels, step = x.shape[2] * x.shape[3], log_step.exp()
     rate = (bits + hyper_bits) / pixels
     squared = (output - x).square().sum(dim=(1, 2, 3)) / pixels / step.square()
     structure = (1 - ms_ssim(luma(output), luma(x), scales=4)) / step
-    loss = rate + SQUARED_ERROR_WEIGHT * squared + STRUCTURE_WEIGHT * structure
+    # All terms fall about as the step grows: weighted by it, all bit rates count alike.
+    loss = step * (rate + SQUARED_ERROR_WEIGHT * squared + STRUCTURE_WEIGHT * structure)
     mse = (output.detach() - x).square().mean()
     return (
         loss.mean(),
@@ -104,12 +111,12 @@ def lagrangian(
 @torch.no_grad()
 def _validate(codec: Codec, x: Tensor, run: Path, step: int) -> None:
     codec.eval()
-    for level in (40, 80, 140):
+    for level in (80, 200, 500):
         log_step = torch.full((len(x),), math.log(level / 255))
         _, parts, output = lagrangian(codec, x, log_step)
         text = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
         log_line(run / "log.txt", f"held out, step {level}/255: {text}")
-        if level == 80:
+        if level == 200:
             save_grid(2 * torch.cat([x, output])[:, [0, 1, 2]], 8, run / f"grid-{step:06d}.png")
     codec.train()
 
@@ -152,12 +159,12 @@ def train(
     _validate(average, held_out, run, 0)
     while not clock.over():
         x = crops.batch(batch)
-        loss, parts, _ = lagrangian(codec, x, _draw_log_steps(batch, generator))
+        loss, parts, _ = lagrangian(codec, x, draw_log_steps(batch, generator))
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(codec.parameters(), 1.0)
         for group in optimizer.param_groups:
-            rate = cosine_rate(clock.progress(), step, warmup_steps=100)
+            rate = cosine_rate(clock.progress(), step, warmup_steps=40)
             group["lr"] = peak_rate * rate * group["share"]
         optimizer.step()
         step += 1

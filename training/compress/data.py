@@ -18,7 +18,7 @@ __all__ = ["VALIDATION_PAGES", "VALIDATION_PHOTOS", "Crops", "photo_paths"]
 VALIDATION_PHOTOS = 5
 VALIDATION_PAGES = 1000
 TRAINING_PAGES = 45
-PAGE_SHARE = 0.12
+PAGE_SHARE = 0.06
 SCALES = (1.0, 0.7, 0.5)
 
 
@@ -35,9 +35,11 @@ def _pixels(image: Image.Image) -> np.ndarray:
 class Crops:
     """Random square crops, flipped and at several scales."""
 
-    def __init__(self, photos: list[Path], size: int, seed: int) -> None:
+    def __init__(
+        self, photos: list[Path], size: int, seed: int, *, page_share: float = PAGE_SHARE
+    ) -> None:
         """Args: photos: files; size: of a crop in pixels; seed: of the choice of crops."""
-        self.size = size
+        self.size, self.page_share = size, page_share
         self.random = np.random.default_rng(seed)
         self.photos: list[np.ndarray] = []
         for path in photos:
@@ -57,7 +59,7 @@ class Crops:
         self.weights = np.sqrt(areas) / np.sqrt(areas).sum()
 
     def _crop(self) -> np.ndarray:
-        if self.random.random() < PAGE_SHARE:
+        if self.random.random() < self.page_share:
             picture = self.pages[self.random.integers(len(self.pages))]
         else:
             picture = self.photos[self.random.choice(len(self.photos), p=self.weights)]

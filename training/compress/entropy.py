@@ -21,22 +21,35 @@ from nvfp4_ddim_optimizer.tasks.compress.stages import (
     stage_mask,
 )
 
-__all__ = ["EntropyModel", "likelihood_bits"]
+__all__ = ["SCALE_FLOOR", "THRESHOLDS", "UNITS", "EntropyModel", "likelihood_bits"]
 
 HYPER_WIDTH = 24
 CONTEXT_WIDTH = 48
-SCALE_FLOOR = 0.08
+SCALE_FLOOR = 0.05
+THRESHOLDS = (0.64, 0.57)
+"""Where a magnitude below 1 rounds up to 1, and where in a unit larger ones do."""
+
 # Low frequencies are large: contexts see them, and predict them, in these units.
 UNITS = (4.0, 1.0, 1.0, 1.0)
 
 
 def likelihood_bits(x: Tensor, mean: Tensor, scale: Tensor) -> Tensor:
-    """Bits of whole numbers near x under a Gaussian integrated over a unit interval."""
-    normal = torch.distributions.Normal(torch.zeros(()), torch.ones(()), validate_args=False)
+    """Bits of whole numbers near x under a Laplace distribution integrated over unit intervals."""
     distance = (x - mean).abs()
-    upper = normal.cdf((0.5 - distance) / scale)
-    lower = normal.cdf((-0.5 - distance) / scale)
-    return -torch.log2((upper - lower).clamp_min(1e-7))
+    inner = distance.clamp(max=0.5)
+    centre = 1 - 0.5 * (torch.exp((inner - 0.5) / scale) + torch.exp(-(inner + 0.5) / scale))
+    outer = distance.clamp(min=0.5)
+    tail_bits = (outer - 0.5) / scale / math.log(2) + 1 - torch.log2(-torch.expm1(-1 / scale))
+    return torch.where(distance < 0.5, -torch.log2(centre.clamp_min(1e-9)), tail_bits)
+
+
+def _round(difference: Tensor) -> Tensor:
+    """As the encoder rounds: 0 is the cheapest symbol, and so small values fall to it earlier."""
+    magnitude = difference.abs()
+    steps = torch.where(
+        magnitude < 1, (magnitude >= THRESHOLDS[0]).float(), (magnitude + 1 - THRESHOLDS[1]).floor()
+    )
+    return difference.sign() * steps
 
 
 def _noise(x: Tensor) -> Tensor:
@@ -119,7 +132,8 @@ class EntropyModel(nn.Module):
                 mask = torch.from_numpy(stage_mask(stage, height, width)).float()
                 stage_bits = likelihood_bits(_noise(part), mean, scale)
                 bits = bits + (stage_bits * mask).sum(dim=(1, 2, 3))
-                rounded = part + ((part - mean).round() - (part - mean)).detach()
+                difference = part - mean
+                rounded = part + (_round(difference) - difference).detach()
                 quantised = quantised + rounded * mask
             done.append(quantised)
         return torch.cat(done, dim=1), bits, hyper_bits

@@ -11,6 +11,7 @@ from ._base import (
     TaskResult,
     TaskSpec,
 )
+from .compress import COMPRESS_SPEC, DECOMPRESS_SPEC
 
 __all__ = [
     "MAX_INLINE_BYTES",
@@ -25,7 +26,7 @@ __all__ = [
     "TaskSpec",
 ]
 
-_SPECS: tuple[TaskSpec, ...] = ()
+_SPECS: tuple[TaskSpec, ...] = (COMPRESS_SPEC, DECOMPRESS_SPEC)
 
 TASKS: dict[TaskName, TaskSpec] = {spec.name: spec for spec in _SPECS}
 """Every task there is, by name."""

@@ -64,6 +64,9 @@ _MODELS = {
     "CLIPTextModel": "transformers",
     "UNet2DModel": "diffusers",
     "Tables": "nvfp4_ddim_optimizer",
+    "CodecAnalysis": "nvfp4_ddim_optimizer",
+    "CodecHyperAnalysis": "nvfp4_ddim_optimizer",
+    "CodecSynthesis": "nvfp4_ddim_optimizer",
 }
 _MODULES = {"nvfp4_ddim_optimizer": "nvfp4_ddim_optimizer.networks"}
 _TOKENIZERS = {"CLIPTokenizer": "transformers"}

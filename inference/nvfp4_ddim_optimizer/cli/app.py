@@ -6,6 +6,7 @@ import typer
 
 from nvfp4_ddim_optimizer import __version__
 
+from .compress import compress, decompress
 from .convert import convert
 from .edge import edge
 from .generate import generate
@@ -57,6 +58,7 @@ def _root(
     First steps:
       [cyan]nvfp4-ddim verify[/]                        is this machine ready?
       [cyan]nvfp4-ddim generate "a red heart"[/]        paint with the bundled model
+      [cyan]nvfp4-ddim compress photo.jpg[/]            a picture for a slow link
       [cyan]nvfp4-ddim quantize MODEL OUT[/]            4.5 bits a weight instead of 32
       [cyan]nvfp4-ddim plan OUT[/]                      will it fit, and how long does it take?
       [cyan]nvfp4-ddim inspect OUT[/]                   what became of every layer
@@ -67,7 +69,16 @@ def _root(
     prepare_process(debug=debug)
 
 
-_NEED_ARGUMENTS = (generate, plan, quantize, inspect, convert, pull)
+_NEED_ARGUMENTS = (
+    generate,
+    compress,
+    decompress,
+    plan,
+    quantize,
+    inspect,
+    convert,
+    pull,
+)
 
 for command in (*_NEED_ARGUMENTS, verify, serve):
     app.command(no_args_is_help=command in _NEED_ARGUMENTS)(command)

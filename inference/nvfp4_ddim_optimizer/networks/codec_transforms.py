@@ -10,7 +10,7 @@ from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
 
-__all__ = ["BLOCK", "CodecAnalysis", "CodecSynthesis"]
+__all__ = ["BLOCK", "CodecAnalysis", "CodecHyperAnalysis", "CodecSynthesis"]
 
 BLOCK = 16
 """Pixels of a latent's position along each axis."""
@@ -33,7 +33,7 @@ def _plane(log_step: Tensor, like: Tensor) -> Tensor:
     return log_step.view(-1, 1, 1, 1).to(like.dtype).expand(-1, 1, *like.shape[2:])
 
 
-class CodecAnalysis(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class CodecAnalysis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is untyped
     """Picture to latent, in units of the quantiser's step.
 
     Args:
@@ -42,7 +42,7 @@ class CodecAnalysis(ModelMixin, ConfigMixin):  # type: ignore[misc]
         coarse_width: Channels at the latent's resolution.
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self, latent_channels: int = 96, fine_width: int = 64, coarse_width: int = 128
     ) -> None:
@@ -71,7 +71,7 @@ class CodecAnalysis(ModelMixin, ConfigMixin):  # type: ignore[misc]
         return y / log_step.exp().view(-1, 1, 1, 1)  # type: ignore[no-any-return]
 
 
-class CodecSynthesis(ModelMixin, ConfigMixin):  # type: ignore[misc]
+class CodecSynthesis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is untyped
     """Latent, in units of the quantiser's step, to picture.
 
     Args:
@@ -82,7 +82,7 @@ class CodecSynthesis(ModelMixin, ConfigMixin):  # type: ignore[misc]
         fine_blocks: Residual blocks at an eighth of the picture's resolution.
     """
 
-    @register_to_config
+    @register_to_config  # type: ignore[untyped-decorator]
     def __init__(
         self,
         latent_channels: int = 96,
@@ -116,3 +116,28 @@ class CodecSynthesis(ModelMixin, ConfigMixin):  # type: ignore[misc]
         h = F.pixel_shuffle(self.up(F.relu(h)), 2)
         h = self.fine(h + self.look(4 * F.pixel_unshuffle(linear, 8)))
         return linear + step * F.pixel_shuffle(self.out(F.relu(h)), 8)
+
+
+class CodecHyperAnalysis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is untyped
+    """Latent to a 4 times smaller hyper-latent.
+
+    Args:
+        latent_channels: Channels of the latent.
+        hyper_channels: Channels of the hyper-latent.
+        width: Channels in between.
+    """
+
+    @register_to_config  # type: ignore[untyped-decorator]
+    def __init__(
+        self, latent_channels: int = 96, hyper_channels: int = 8, width: int = 64
+    ) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(latent_channels, width, 3, stride=2, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(width, hyper_channels, 3, stride=2, padding=1),
+        )
+
+    def forward(self, y: Tensor) -> Tensor:
+        """[B, C, h, w] in steps to [B, Z, ⌈h/4⌉, ⌈w/4⌉], to be rounded to whole numbers."""
+        return self.layers(y / 4)  # type: ignore[no-any-return]

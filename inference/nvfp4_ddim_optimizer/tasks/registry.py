@@ -7,10 +7,11 @@ from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 from nvfp4_ddim_optimizer.task_model import TaskModel
 
 from .base import Task
+from .compress import CompressTask, DecompressTask
 
 __all__ = ["TASK_CLASSES", "make_tasks"]
 
-_CLASSES: tuple[type[Task[Any, Any]], ...] = ()
+_CLASSES: tuple[type[Task[Any, Any]], ...] = (CompressTask, DecompressTask)
 
 TASK_CLASSES: dict[TaskName, type[Task[Any, Any]]] = {each.spec.name: each for each in _CLASSES}
 """Task classes by name."""
