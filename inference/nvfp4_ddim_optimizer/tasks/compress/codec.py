@@ -111,13 +111,14 @@ class PictureCodec:
         )
         candidates: list[EncodedPicture] = []
         refused: InvalidInputError | None = None
-        if content is not Content.PHOTO:
-            candidates += _page_candidates(picture, budget)
-        if content is not Content.PAGE and not any(math.isinf(c.psnr) for c in candidates):
+        if content is not Content.PAGE:
             try:
                 candidates.append(self._as_photo(picture, budget, quality, seed))
             except InvalidInputError as error:
                 refused = error
+        if content is not Content.PHOTO:
+            best = max((candidate.psnr for candidate in candidates), default=-math.inf)
+            candidates += _page_candidates(picture, budget, best)
         if not candidates:
             raise refused or InvalidInputError(
                 f"as a page the picture takes more than the {budget.limit} bytes that the target "
@@ -264,8 +265,14 @@ def _psnr(first: NDArray[np.uint8], second: NDArray[np.uint8]) -> float:
     return 10 * math.log10(255**2 / error) if error else math.inf
 
 
-def _page_candidates(image: Image.Image, budget: Budget) -> list[EncodedPicture]:
-    """The page with the highest resolution and then the most colours that fits, if any does."""
+def _page_candidates(
+    image: Image.Image, budget: Budget, psnr_to_beat: float
+) -> list[EncodedPicture]:
+    """The page with the highest resolution and then the most colours that fits, if any does.
+
+    Coding a page takes a second, so one that is further from the picture than `psnr_to_beat` in
+    dB is not coded at all.
+    """
     for eighths in EIGHTHS:
         fitting: list[Page] = []
         for colours in COLOURS:
@@ -274,9 +281,11 @@ def _page_candidates(image: Image.Image, budget: Budget) -> list[EncodedPicture]
                 break
             fitting.append(page)
         for page in reversed(fitting):
+            psnr = _psnr(np.asarray(page.image()), np.asarray(image))
+            if psnr <= psnr_to_beat:
+                return []
             data = _pack_page(page)
             if len(data) <= budget.limit:
-                psnr = _psnr(np.asarray(page.image()), np.asarray(image))
                 return [EncodedPicture(data, Content.PAGE, psnr)]
     return []
 

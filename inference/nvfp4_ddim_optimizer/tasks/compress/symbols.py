@@ -75,7 +75,7 @@ class FrequencyTables:
         radius = self.radii[classes]
         escaped = np.abs(symbols) > radius
         column = np.where(escaped, 2 * radius + 1, symbols + radius)
-        return float(self._bits[classes, column].sum() + 13 * escaped.sum())
+        return float(self._bits[classes, column].sum() + (_ESCAPE_BITS + 1) * escaped.sum())
 
 
 def _by_class(classes: NDArray[np.intp]) -> Sequence[tuple[int, NDArray[np.intp]]]:
