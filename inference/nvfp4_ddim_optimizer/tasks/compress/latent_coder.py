@@ -13,7 +13,7 @@ from .symbols import MAX_MAGNITUDE, SymbolReader, SymbolWriter, split_tables
 
 __all__ = ["PREVIEW_STAGES", "CodedLatent", "LatentCoder", "hyper_shape"]
 
-PREVIEW_STAGES = 5
+PREVIEW_STAGES = 3
 """The first stages, and the hyper-latent, form a segment of their own, from which a preview can
 be decoded while the rest is under way."""
 
