@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
@@ -91,9 +92,13 @@ def _ours(codec: PictureCodec, image: Image.Image, bitrate: float, steps: int) -
     return _measured(image, shown, len(encoded.data), fits=True, **seconds)
 
 
-def _peer(name: str, image: Image.Image, bitrate: float) -> Record:
+def _peer(work: Work, stem: str, name: str, image: Image.Image, bitrate: float) -> Record:
+    """A photograph through another codec. Its smallest file is the same at several bit rates."""
     coded = code_to_size(name, image, bitrate * image.width * image.height / 8)
-    return _measured(image, coded.image, coded.size, fits=coded.fits)
+    measured = work.once(
+        f"{stem}-{name}-{coded.size}-bytes", lambda: _measured(image, coded.image, coded.size)
+    )
+    return measured | {"fits": coded.fits}
 
 
 def _photographs(
@@ -105,15 +110,11 @@ def _photographs(
         image = Image.open(path).convert("RGB")
         for bitrate in BITRATES:
             for name in (OURS, *CODECS, REFINED):
-                key = f"{path.stem}-{bitrate}-{name.replace(' ', '-')}"
+                make = partial(_ours, codecs["NVFP4"], image, bitrate, 10 if name == REFINED else 0)
                 if name in CODECS:
-                    record = work.once(key, lambda n=name, b=bitrate: _peer(n, image, b))
-                else:
-                    steps = 10 if name == REFINED else 0
-                    record = work.once(
-                        key, lambda s=steps, b=bitrate: _ours(codecs["NVFP4"], image, b, s)
-                    )
-                found.setdefault((name, bitrate), []).append(record)
+                    make = partial(_peer, work, path.stem, name, image, bitrate)
+                key = f"{path.stem}-{bitrate}-{name.replace(' ', '-')}"
+                found.setdefault((name, bitrate), []).append(work.once(key, make))
         console.print(f"{path.name} done")
     return found
 
@@ -257,6 +258,7 @@ def _sheet(path: Path, codec: PictureCodec, bitrate: float, output: Path) -> Non
 
 def main(
     data: Annotated[Path, typer.Option(help="Folder of photographs, PNG, none trained on.")],
+    *,
     model: Annotated[Path, typer.Option(help="Full precision.")] = Path("models/photo-codec"),
     artifact: Annotated[str, typer.Option(help="NVFP4: name or directory.")] = "photo-codec",
     limit: Annotated[int, typer.Option(help="How many photographs.")] = 12,

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from ssimulacra2 import compute_ssimulacra2
 from torch import Tensor
+from torch.nn import functional
 
 from nvfp4_ddim_optimizer.tasks.compress.transforms import from_pixels
 from training.compress.losses import luma
@@ -64,7 +64,7 @@ def _features(picture: Tensor) -> Tensor:
 def _blur(x: Tensor) -> Tensor:
     taps = torch.exp(-((torch.arange(11, dtype=x.dtype) - 5) ** 2) / (2 * 1.5**2))
     taps = (taps / taps.sum()).view(1, 1, 1, 11)
-    return F.conv2d(F.conv2d(x, taps), taps.transpose(2, 3))
+    return functional.conv2d(functional.conv2d(x, taps), taps.transpose(2, 3))
 
 
 @torch.no_grad()
@@ -80,7 +80,7 @@ def ms_ssim(x: Tensor, y: Tensor) -> float:
         if scale == len(MS_SSIM_WEIGHTS):
             term = term * (2 * mx * my + c1) / (mx * mx + my * my + c1)
         result *= max(0.0, float(term.mean())) ** weight
-        x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
+        x, y = functional.avg_pool2d(x, 2), functional.avg_pool2d(y, 2)
     return result
 
 
@@ -105,7 +105,7 @@ def measure(original: Image.Image, shown: Image.Image) -> Measures:
         score = float(compute_ssimulacra2(str(paths[0]), str(paths[1])))
     first, second = from_pixels(original), from_pixels(shown)
     error = np.square(np.asarray(original, np.float64) - np.asarray(shown)).mean()
-    cosine = F.cosine_similarity(_features(first), _features(second), dim=0)
+    cosine = functional.cosine_similarity(_features(first), _features(second), dim=0)
     return Measures(
         ssimulacra2=score,
         butteraugli=butteraugli,

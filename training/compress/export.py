@@ -65,14 +65,19 @@ def main(
         "training/runs/refiner/refiner.pt"
     ),
     output: Annotated[Path, typer.Option(help="directory to write")] = Path("models/photo-codec"),
-    count: Annotated[int, typer.Option(help="crops to count symbols on")] = 1200,
+    counted: Annotated[Path, typer.Option(help="frequency tables, made if missing")] = Path(
+        "training/runs/compress/tables.pt"
+    ),
+    count: Annotated[int, typer.Option(help="crops to count symbols on")] = 500,
     strength: Annotated[float, typer.Option(help="share of the refiner's detail")] = 1.0,
 ) -> None:
     """Write the model in full precision."""
     trained = load_codec(codec)
-    crops = Crops(photo_paths(data, validation=False), 256, seed=7)
-    arrays = entropy_tables(trained, crops, count=count, thresholds=THRESHOLDS)
-    tables = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    if not counted.exists():
+        crops = Crops(photo_paths(data, validation=False), 256, seed=7)
+        arrays = entropy_tables(trained, crops, count=count, thresholds=THRESHOLDS)
+        torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, counted)
+    tables = torch.load(counted, weights_only=True)
     model = assemble(trained, tables, torch.load(refiner, weights_only=True), strength)
     save_task_model(model, output, card=CARD.read_text("utf-8"))
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())

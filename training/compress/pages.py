@@ -24,7 +24,8 @@ WORDS = (
     "place during high without again home around small however found mrs part school thought went "
     "say general once upon water every war left always city light number field river plant doctor "
     "village teacher answer question market season measure weight medicine harvest letter"
-).split()
+)
+WORD_LIST = WORDS.split()
 FACES = ("DejaVuSans", "DejaVuSans-Bold", "DejaVuSerif", "DejaVuSerif-Bold", "DejaVuSansMono")
 
 
@@ -49,7 +50,7 @@ def _font(rng: random.Random, size: int, face: str | None = None) -> ImageFont.F
 
 
 def _sentence(rng: random.Random, words: int) -> str:
-    return " ".join(rng.choice(WORDS) for _ in range(words)).capitalize()
+    return " ".join(rng.choice(WORD_LIST) for _ in range(words)).capitalize()
 
 
 def _colours(rng: random.Random) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
@@ -74,7 +75,7 @@ def _lines(
     step = round(font.size * rng.uniform(1.25, 1.6))
     while top + step <= bottom:
         line = _sentence(rng, 2)
-        while pen.textlength(f"{line} {(word := rng.choice(WORDS))}", font=font) < right - left:
+        while pen.textlength(f"{line} {(word := rng.choice(WORD_LIST))}", font=font) < right - left:
             line = f"{line} {word}"
         pen.text((left, top), line, fill=ink, font=font)
         words += line.split()
@@ -105,7 +106,8 @@ def _slide(rng: random.Random, size: tuple[int, int], letter: int) -> Page:
     font = _font(rng, round(1.3 * letter))
     while top + 3 * letter < height:
         line = _sentence(rng, rng.randint(3, 5))
-        pen.ellipse((width // 20, top + letter // 2, width // 20 + 6, top + letter // 2 + 6), accent)
+        dot = top + letter // 2
+        pen.ellipse((width // 20, dot, width // 20 + 6, dot + 6), accent)
         pen.text((width // 20 + 16, top), line, ink, font)
         words += line.split()
         top += round(2.4 * letter)
@@ -125,7 +127,7 @@ def _diagram(rng: random.Random, size: tuple[int, int], letter: int) -> Page:
             left, top = width * (2 * column + 1) // 7, height * (2 * row + 1) // 7
             right, bottom = left + width // 6, top + height // 9
             pen.rectangle((left, top, right, bottom), fill, ink, width=2)
-            word = rng.choice(WORDS)
+            word = rng.choice(WORD_LIST)
             pen.text((left + 6, top + 4), word, (0, 0, 0), font)
             words.append(word)
             if column + 1 < columns:

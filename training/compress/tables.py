@@ -1,4 +1,4 @@
-"""The trained entropy model in whole numbers, and the frequency tables, counted on training crops."""
+"""The trained entropy model in whole numbers, and frequency tables counted on training crops."""
 
 import math
 
@@ -77,7 +77,8 @@ def _networks(model: EntropyModel) -> Tables:
         _add(tables, f"hidden{number}", layer)
         mean_unit = 1 / (UNITS[stage.group] * LATENT_UNITS)
         units_out = np.array([mean_unit] * own + [1 / SCALE_UNITS] * own)
-        _add(tables, f"out{number}", _whole_layer(out.weight.flatten(1), out.bias, inner, units_out))
+        last = _whole_layer(out.weight.flatten(1), out.bias, inner, units_out)
+        _add(tables, f"out{number}", last)
     deviation = torch.round(model.log_deviation * SCALE_UNITS)
     tables["log_deviation"] = deviation.to(torch.int32).numpy()
     return tables
@@ -154,9 +155,7 @@ def entropy_tables(
         counts[:-1] = (counts[:-1] + counts[-2::-1]) / 2
         shares.append(_frequencies(counts + PRIOR_COUNTS * prior))
     tables["scale_frequencies"] = np.concatenate(shares)
-    smooth = [
-        _frequencies(row + HYPER_COUNTS * _laplace(HYPER_RADIUS, 2.0)) for row in seen_hyper
-    ]
+    smooth = [_frequencies(row + HYPER_COUNTS * _laplace(HYPER_RADIUS, 2.0)) for row in seen_hyper]
     tables["hyper_frequencies"] = np.concatenate(smooth)
     return tables
 
@@ -164,4 +163,3 @@ def entropy_tables(
 def _count(values: NDArray[np.int64], counts: NDArray[np.float64], radius: int) -> None:
     places = np.where(np.abs(values) > radius, 2 * radius + 1, values + radius)
     counts += np.bincount(places, minlength=len(counts))
-

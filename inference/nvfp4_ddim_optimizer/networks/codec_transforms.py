@@ -5,10 +5,10 @@ residual network, whose stem unshuffles pixels, so that no convolution runs at f
 """
 
 import torch
-import torch.nn.functional as F
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
 from torch import Tensor, nn
+from torch.nn import functional
 
 __all__ = ["BLOCK", "CodecAnalysis", "CodecHyperAnalysis", "CodecSynthesis"]
 
@@ -25,7 +25,7 @@ class _Residual(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(F.relu(self.conv1(F.relu(x))))
+        return x + self.conv2(functional.relu(self.conv1(functional.relu(x))))
 
 
 def _plane(log_step: Tensor, like: Tensor) -> Tensor:
@@ -64,10 +64,10 @@ class CodecAnalysis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers
         Returns:
             [B, C, H/16, W/16] float32, to be rounded to whole numbers.
         """
-        h = self.fine(self.stem(4 * F.pixel_unshuffle(x, 8)))
-        h = F.pixel_unshuffle(h, 2)
+        h = self.fine(self.stem(4 * functional.pixel_unshuffle(x, 8)))
+        h = functional.pixel_unshuffle(h, 2)
         h = self.coarse(self.down(torch.cat([h, _plane(log_step, h)], dim=1)))
-        y = self.linear(x) + self.out(F.relu(h))
+        y = self.linear(x) + self.out(functional.relu(h))
         return y / log_step.exp().view(-1, 1, 1, 1)  # type: ignore[no-any-return]
 
 
@@ -111,11 +111,11 @@ class CodecSynthesis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
             [B, 3, 16 h, 16 w] float32, about [-0.5, 0.5].
         """
         step = log_step.exp().view(-1, 1, 1, 1)
-        linear = F.pixel_shuffle(self.linear(y * step), BLOCK)
+        linear = functional.pixel_shuffle(self.linear(y * step), BLOCK)
         h = self.coarse(self.stem(torch.cat([y, _plane(log_step, y)], dim=1)))
-        h = F.pixel_shuffle(self.up(F.relu(h)), 2)
-        h = self.fine(h + self.look(4 * F.pixel_unshuffle(linear, 8)))
-        return linear + step * F.pixel_shuffle(self.out(F.relu(h)), 8)
+        h = functional.pixel_shuffle(self.up(functional.relu(h)), 2)
+        h = self.fine(h + self.look(4 * functional.pixel_unshuffle(linear, 8)))
+        return linear + step * functional.pixel_shuffle(self.out(functional.relu(h)), 8)
 
 
 class CodecHyperAnalysis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is untyped
@@ -128,9 +128,7 @@ class CodecHyperAnalysis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diff
     """
 
     @register_to_config  # type: ignore[untyped-decorator]
-    def __init__(
-        self, latent_channels: int = 96, hyper_channels: int = 8, width: int = 64
-    ) -> None:
+    def __init__(self, latent_channels: int = 96, hyper_channels: int = 8, width: int = 64) -> None:
         super().__init__()
         self.layers = nn.Sequential(
             nn.Conv2d(latent_channels, width, 3, stride=2, padding=1),

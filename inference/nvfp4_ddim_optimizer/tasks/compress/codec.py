@@ -106,9 +106,7 @@ class PictureCodec:
         _check_size(*picture.size)
         if not (math.isfinite(target_bitrate) and target_bitrate > 0):
             raise InvalidInputError(f"the target bit rate must be positive, not {target_bitrate}")
-        budget = Budget.of(
-            target_bitrate, *picture.size, strict=quality is Quality.STRICT
-        )
+        budget = Budget.of(target_bitrate, *picture.size, strict=quality is Quality.STRICT)
         candidates: list[EncodedPicture] = []
         refused: InvalidInputError | None = None
         if content is not Content.PAGE:
@@ -218,9 +216,7 @@ class PictureCodec:
         yield "base", self.decompress(data, quality=Quality.FIDELITY)
         if self.is_refined(partial, quality):
             steps = num_inference_steps
-            refined = self.decompress(
-                data, quality=Quality.PERCEPTUAL, num_inference_steps=steps
-            )
+            refined = self.decompress(data, quality=Quality.PERCEPTUAL, num_inference_steps=steps)
             yield "refined", refined
 
     @staticmethod

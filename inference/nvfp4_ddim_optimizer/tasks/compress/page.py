@@ -86,9 +86,7 @@ def make_page(image: Image.Image, colours: int, eighths: int) -> Page:
     palette[: len(found)] = found
     order = np.argsort(palette.astype(np.int64) @ np.array([299, 587, 114]), kind="stable")
     places = np.argsort(order).astype(np.uint8)
-    return Page(
-        palette[order], places[np.asarray(mapped)], image.width, image.height, eighths
-    )
+    return Page(palette[order], places[np.asarray(mapped)], image.width, image.height, eighths)
 
 
 def _padded(indices: NDArray[np.uint8], fill: int) -> NDArray[np.int64]:

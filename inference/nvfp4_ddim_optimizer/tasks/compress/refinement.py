@@ -9,8 +9,8 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 from nvfp4_ddim_optimizer.diffusion import StepEvent, initial_noise, sample_ddim
 from nvfp4_ddim_optimizer.task_model import TaskModel
@@ -38,8 +38,8 @@ def detail_condition(base: Tensor, components: Tensor, log_step: Tensor) -> Tens
     Returns:
         [B, K + 1, H/8, W/8].
     """
-    blocks = F.pixel_unshuffle(base, DETAIL_BLOCK)
-    seen = F.conv2d(blocks, components[:, :, None, None])
+    blocks = functional.pixel_unshuffle(base, DETAIL_BLOCK)
+    seen = functional.conv2d(blocks, components[:, :, None, None])
     plane = log_step.view(-1, 1, 1, 1).expand(-1, 1, *seen.shape[2:])
     return torch.cat([seen, plane], dim=1)
 
@@ -90,7 +90,7 @@ class Refinement:
         """
         height, width = base.shape[1:]
         padding = (0, -width % _UNIT, 0, -height % _UNIT)
-        padded = F.pad(base[None], padding, mode="replicate")
+        padded = functional.pad(base[None], padding, mode="replicate")
         log_step = torch.tensor([math.log(step_of(step_index))])
         condition = detail_condition(padded, self._base_components, log_step)
         shape = (len(self._detail_deviation), *condition.shape[2:])
@@ -109,8 +109,8 @@ class Refinement:
             should_cancel=should_cancel,
         )
         scaled = detail * (self._detail_deviation * log_step.exp())[None, :, None, None]
-        blocks = F.conv2d(scaled, self._detail_components.T[:, :, None, None])
-        added = F.pixel_shuffle(blocks, DETAIL_BLOCK)[0, :, :height, :width]
+        blocks = functional.conv2d(scaled, self._detail_components.T[:, :, None, None])
+        added = functional.pixel_shuffle(blocks, DETAIL_BLOCK)[0, :, :height, :width]
         return (base + self._strength * added).clamp(-0.5, 0.5)
 
 

@@ -1,5 +1,4 @@
-import random
-
+import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,9 +19,11 @@ def test_bits_come_back(bits: list[tuple[int, int]]) -> None:
 
 def test_long_streams_with_carries_come_back() -> None:
     """Very likely and very unlikely bits drive the coder's interval to its ends."""
-    rng = random.Random(0)
-    bits = [(i % CONTEXTS, int(rng.random() < (0.001, 0.999, 0.5, 0.97, 0.03)[i % CONTEXTS]))
-            for i in range(60_000)]
+    rng = np.random.default_rng(0)
+    bits = [
+        (i % CONTEXTS, int(rng.random() < (0.001, 0.999, 0.5, 0.97, 0.03)[i % CONTEXTS]))
+        for i in range(60_000)
+    ]
     encoder = BinaryEncoder(CONTEXTS)
     for context, bit in bits:
         encoder.code(context, bit)

@@ -145,7 +145,11 @@ def test_latents_are_exact_with_other_kernels(photo: bytes) -> None:
             "OPENBLAS_CORETYPE": core,
         }
         done = subprocess.run(
-            [sys.executable, "-c", _DECODE], input=photo, env=environment, capture_output=True
+            [sys.executable, "-c", _DECODE],
+            input=photo,
+            env=environment,
+            capture_output=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr.decode()
         digests.add(done.stdout)
@@ -181,9 +185,7 @@ def test_a_preview_comes_from_the_beginning(codec: PictureCodec, photo: bytes) -
     assert [name for name, _ in stages] == ["preview"]
     assert mean_error(stages[0][1], scene(240, 176)) < 25
     assert list(codec.decompress_progressively(photo[:12])) == []
-    whole = codec.decompress_progressively(
-        photo, quality=Quality.PERCEPTUAL, num_inference_steps=2
-    )
+    whole = codec.decompress_progressively(photo, quality=Quality.PERCEPTUAL, num_inference_steps=2)
     assert [name for name, _ in whole] == ["base", "refined"]
 
 

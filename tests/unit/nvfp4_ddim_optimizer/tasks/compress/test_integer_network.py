@@ -1,6 +1,6 @@
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch.nn import functional
 
 from nvfp4_ddim_optimizer.tasks.compress.integer_network import (
     ACTIVATION_LIMIT,
@@ -39,5 +39,5 @@ def test_neighbourhoods_are_those_of_a_convolution() -> None:
     rows, columns = (axis.ravel() for axis in np.indices((5, 7)))
     mine = weight.reshape(3, -1) @ neighbourhoods(planes, rows, columns)
     stacked = torch.from_numpy(np.concatenate(planes))[None]
-    wanted = F.conv2d(stacked, torch.from_numpy(weight), padding=1)[0]
+    wanted = functional.conv2d(stacked, torch.from_numpy(weight), padding=1)[0]
     np.testing.assert_array_equal(mine.reshape(3, 5, 7), wanted.numpy())
