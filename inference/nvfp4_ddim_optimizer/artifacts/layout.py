@@ -67,6 +67,9 @@ _MODELS = {
     "ImageEncoder": "nvfp4_ddim_optimizer",
     "MaskAutoencoder": "nvfp4_ddim_optimizer",
     "Tables": "nvfp4_ddim_optimizer",
+    "CodecAnalysis": "nvfp4_ddim_optimizer",
+    "CodecHyperAnalysis": "nvfp4_ddim_optimizer",
+    "CodecSynthesis": "nvfp4_ddim_optimizer",
 }
 _MODULES = {"nvfp4_ddim_optimizer": "nvfp4_ddim_optimizer.networks"}
 _TOKENIZERS = {"CLIPTokenizer": "transformers"}

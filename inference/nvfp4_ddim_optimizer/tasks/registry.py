@@ -12,7 +12,13 @@ from .segment import SegmentTask
 
 __all__ = ["TASK_CLASSES", "make_tasks"]
 
-_CLASSES: tuple[type[Task[Any, Any]], ...] = (AnalyzeTask, SegmentTask, InterpolateTask)
+_CLASSES: tuple[type[Task[Any, Any]], ...] = (
+    AnalyzeTask,
+    SegmentTask,
+    InterpolateTask,
+    CompressTask,
+    DecompressTask,
+)
 
 TASK_CLASSES: dict[TaskName, type[Task[Any, Any]]] = {each.spec.name: each for each in _CLASSES}
 """Task classes by name."""
