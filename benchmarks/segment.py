@@ -44,7 +44,7 @@ from nvfp4_ddim_optimizer.nn import Residency, set_residency
 from nvfp4_ddim_optimizer.sources import locate_model
 from nvfp4_ddim_optimizer.task_files import load_task_model
 from nvfp4_ddim_optimizer.tasks.segment import Segmenter
-from nvfp4_ddim_optimizer.tasks.segment.segmenter import binary_entropy
+from nvfp4_ddim_optimizer.tasks.segment.segmenter import doubt
 
 __all__ = ["main"]
 
@@ -71,11 +71,19 @@ class Row:
 
 
 def _row(
-    name: str, id_: str, p: NDArray[np.float32], threshold: float, data: Images, *, start: float
+    name: str,
+    id_: str,
+    p: NDArray[np.float32],
+    threshold: float,
+    data: Images,
+    *,
+    start: float,
+    ours: bool,
 ) -> Row:
     seconds = (time.perf_counter() - start) / len(data.images)
     found = p > threshold
-    risk, area = risk_coverage(binary_entropy(p), found != data.masks)
+    uncertainty = np.stack([doubt(each) for each in p]) if ours else -np.abs(p - 0.5)
+    risk, area = risk_coverage(uncertainty, found != data.masks)
     return Row(
         name,
         id_,
@@ -102,7 +110,7 @@ def _baselines(data: Images, supervised: Path, orientations: int) -> list[Row]:
     ):
         start = time.perf_counter()
         p = supervised_probability(unet, data.images, count)
-        rows.append(_row(name, id_, p, threshold, data, start=start))
+        rows.append(_row(name, id_, p, threshold, data, start=start, ours=False))
     return rows
 
 
@@ -127,8 +135,26 @@ def _diffusion(
             label = f"{name}, {steps} steps"
             start = time.perf_counter()
             p = diffusion_probability(segmenter, data.images, steps, samples, label)
-            rows.append(_row(label, f"{suffix}_{steps}", p, segmenter.threshold, data, start=start))
+            rows.append(
+                _row(
+                    label, f"{suffix}_{steps}", p, segmenter.threshold, data, start=start, ours=True
+                )
+            )
     return rows
+
+
+def _smoothed(rows: list[Row], data: Images, thresholds: dict[str, float]) -> list[Claim]:
+    """The U-Net's risk-coverage area if its entropy is smoothed as ours is."""
+    claims = []
+    for row in rows:
+        if row.probability is None or row.id not in thresholds:
+            continue
+        wrong = (row.probability > thresholds[row.id]) != data.masks
+        _, area = risk_coverage(np.stack([doubt(each) for each in row.probability]), wrong)
+        what = f"{row.name}, its entropy smoothed as ours is"
+        id_ = f"aurc_{row.id}_smoothed"
+        claims.append(Claim(id_, area, "", None, "lower", what, "Uncertainty"))
+    return claims
 
 
 def _table(rows: list[Row], bright: NDArray[np.bool_]) -> Table:
@@ -202,7 +228,9 @@ def main(
     Console().print(_table(rows, bright))
 
     note = f"{len(images.images)} images held out, {samples} samples"
+    _, cut = load_supervised(supervised)
     claims = _claims(rows, note)
+    claims += _smoothed(rows, images, dict.fromkeys(("unet", "unet_views"), cut))
     seconds, peak, pixels = command_cost(artifact, samples)
     side = int(pixels**0.5)
     claims += [

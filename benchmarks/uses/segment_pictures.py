@@ -10,7 +10,7 @@ from PIL import Image
 from benchmarks.uses.segment_methods import Images
 from nvfp4_ddim_optimizer.tasks.segment.instances import draw_overlay
 from nvfp4_ddim_optimizer.tasks.segment.preprocess import normalise_image
-from nvfp4_ddim_optimizer.tasks.segment.segmenter import binary_entropy
+from nvfp4_ddim_optimizer.tasks.segment.segmenter import doubt
 
 __all__ = ["draw_examples", "draw_risk_coverage"]
 
@@ -44,13 +44,13 @@ def draw_examples(
     columns = []
     for index in chosen:
         picture = normalise_image(data.images[index])[:3].transpose(1, 2, 0) / 2 + 0.5
-        doubt = binary_entropy(probability[index])
-        overlay = np.asarray(draw_overlay(picture, probability[index] > threshold, doubt))
+        unsure = doubt(probability[index])
+        overlay = np.asarray(draw_overlay(picture, probability[index] > threshold, unsure))
         cells = [
             (picture * 255).astype(np.uint8),
             np.repeat((data.masks[index] * 255).astype(np.uint8)[..., None], 3, 2),
             overlay,
-            np.repeat((doubt * 255).astype(np.uint8)[..., None], 3, 2),
+            np.repeat((unsure * 255).astype(np.uint8)[..., None], 3, 2),
         ]
         columns.append(np.concatenate([np.pad(c, ((0, _GAP), (0, _GAP), (0, 0))) for c in cells]))
     Image.fromarray(np.concatenate(columns, axis=1)).save(path, optimize=True)

@@ -20,13 +20,19 @@ diagnosis, and not tested on patients' data.**
 
 | part | what it does | parameters |
 | --- | --- | --- |
-| `image_encoder` | image to a latent 32×32×24, whose first 8 channels guess the mask | 675,272 |
+| `image_encoder` | image and a plane (was it inverted?) to a latent 32×32×24, whose first 8 channels guess the mask | 675,848 |
 | `mask_vae` | mask 128×128 to a latent 32×32×8 and back | 45,016 |
 | `unet` | DDIM denoiser of the mask's latent, the image's latent as further channels | 365,840 |
 
 v-prediction, 1000 timesteps, zero terminal SNR, trailing spacing. Each sample starts from its own
-noise and sees the image in another orientation; the mean of the samples is the probability, its
-entropy the uncertainty. Images of any size are covered with overlapping tiles.
+noise and sees the image in another orientation. The probability is half the mean of the masks
+decoded at every step of every sample, half the mean of the image encoder's own guess. Its entropy,
+one third of it averaged over 3×3 pixels, is the uncertainty. Images of any size are covered with
+overlapping tiles.
+
+On the validation images the guess alone has a Dice of .8905, the steps' mean .8835, both together
+.8909; the mean of the last steps alone (plain DDIM, 4 samples) .8745. So sampling adds little to
+the mask here: the model saw only 6,700 images, and its small noise levels are the least trained.
 
 ## Data
 564 images 128×128 with masks made from BBBC038v1 (2018 Data Science Bowl, Broad Bioimage
@@ -40,8 +46,9 @@ below.
 {metrics}
 
 `python -m benchmarks.segment --data FILE` makes these numbers again;
-`docs/benchmarks/segment.json` has all of them. The U-Net has 1,044,064 parameters and was trained
-beside this model by turns, with the same processor time, images and augmentation.
+`docs/benchmarks/segment.json` has all of them. The U-Net has 1,044,640 parameters and was trained
+beside this model by turns, with the same processor time (450 s each), images and augmentation. In
+that time it made 2,743 steps, this model 1,666.
 
 ## Limits
 - Touching nuclei come out as one piece: the model marks pixels, it does not part instances.

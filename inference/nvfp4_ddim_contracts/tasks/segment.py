@@ -112,7 +112,7 @@ class SegmentReport(Contract):
     samples: int
     foreground_fraction: float = Field(ge=0, le=1)
     mean_uncertainty: float = Field(
-        ge=0, le=1, description="Mean entropy of the mean of the samples, in bits."
+        ge=0, le=1, description="Mean entropy of the probability, in bits."
     )
     instance_count: int = Field(ge=0)
     mean_area_px: float | None = Field(description="None where nothing was found.")

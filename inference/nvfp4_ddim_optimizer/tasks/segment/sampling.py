@@ -1,10 +1,16 @@
-"""Draw several masks of an image by latent diffusion: the mean is the answer, the rest is doubt.
+"""Draw several masks of an image by latent diffusion; their mean is the answer.
 
     image -> image encoder -> condition -┐
     noise ------------------------------ denoiser, DDIM -> latent of the mask -> decoder -> mask
 
 The shape is that of MedSegLatDiff: diffusion over the latent of the mask, the latent of the image
 as further channels. Each sample sees the image in another orientation.
+
+A few samples are a noisy estimate of the mean of all. Two things make it less so:
+- Not only the last x_0 is decoded but that of every step. Each is E[x_0 | x_t] and so has the same
+  mean over trajectories, and the early ones spread less (Rao-Blackwell).
+- The first channels of the image's latent are trained to be the mask's latent; decoded without any
+  noise, that guess has a fixed share in the mean, the model's option `guess_weight`.
 """
 
 from collections.abc import Iterator
@@ -72,11 +78,13 @@ class MaskSampler:
         self.schedule = self.diffusion.schedule()
         self.tile = model.native_height
         self.factor = int(self.mask_vae.config.factor)
+        self.guess_weight = _fraction(model, "guess_weight")
         self.channels = int(self.mask_vae.config.latent_channels)
         condition = int(self.image_encoder.config.out_channels)
         if (
             self.unet.config.in_channels != self.channels + condition
             or self.unet.config.out_channels != self.channels
+            or condition < self.channels
             or model.native_width != self.tile
             or self.tile % (4 * self.factor)
         ):
@@ -102,7 +110,7 @@ class MaskSampler:
     @torch.inference_mode()
     def sample(
         self, image: NDArray[np.float32], samples: int, timesteps: TimestepPlan, progress: Progress
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    ) -> NDArray[np.float32]:
         """Draw masks.
 
         Args:
@@ -112,7 +120,7 @@ class MaskSampler:
             progress: Is told of every step; has the seed.
 
         Returns:
-            Mean [H, W] and variance [H, W] over samples of the probability of the mask, float32.
+            Probability of the mask [H, W] float32: the mean over samples.
 
         Raises:
             GenerationCancelled: `should_cancel` said so.
@@ -120,7 +128,7 @@ class MaskSampler:
         plan = self.plan(*image.shape[1:])
         padded = plan.pad(image)
         size = tuple(padded.shape[1:])
-        first, second, weights = (np.zeros(size, np.float32) for _ in range(3))
+        total, weights = (np.zeros(size, np.float32) for _ in range(2))
         weight = plan.weight()
         for jobs in _batched([(tile, k) for tile in range(len(plan)) for k in range(samples)]):
             tiles = [plan.cut(padded, plan.corners[tile]) for tile, _ in jobs]
@@ -128,12 +136,9 @@ class MaskSampler:
             for (tile, _), p in zip(jobs, probability, strict=True):
                 top, left = plan.corners[tile]
                 area = (slice(top, top + self.tile), slice(left, left + self.tile))
-                first[area] += weight * p
-                second[area] += weight * p * p
+                total[area] += weight * p
                 weights[area] += weight
-        mean = (first / weights)[: plan.height, : plan.width]
-        variance = (second / weights)[: plan.height, : plan.width] - mean**2
-        return mean, np.maximum(variance, 0)
+        return (total / weights)[: plan.height, : plan.width]
 
     def _run(
         self,
@@ -151,19 +156,39 @@ class MaskSampler:
             for tile, k in jobs
         ]
         side = self.tile // self.factor
-        latent = sample_ddim(
+        votes = torch.zeros(len(jobs), 1, self.tile, self.tile, device=self.device)
+
+        def vote(event: StepEvent) -> None:
+            if event.x0 is not None:
+                votes.add_(self._decode(event.x0))
+            progress.advance(event)
+
+        sample_ddim(
             lambda x, t: self.unet(torch.cat([x, condition], 1), t, return_dict=False)[0],
             initial_noise((self.channels, side, side), generators, self.device),
             self.schedule,
             timesteps,
             prediction_type=self.diffusion.prediction_type,
             constrain_x0=self.diffusion.x0_constraint(),
-            on_step=progress.advance,
+            on_step=vote,
             should_cancel=progress.options.should_cancel,
         )
-        decoded = self.mask_vae.decode(latent).sigmoid()[:, 0].float().cpu()
-        upright = [orient_back(p, k) for p, (_, k) in zip(decoded, jobs, strict=True)]
+        guess = self._decode(condition[:, : self.channels])
+        mean = self.guess_weight * guess + (1 - self.guess_weight) * votes / len(timesteps)
+        upright = [orient_back(p[0], k) for p, (_, k) in zip(mean.cpu(), jobs, strict=True)]
         return torch.stack(upright).numpy()
+
+    def _decode(self, latent: Tensor) -> Tensor:
+        """Probabilities [B, 1, tile, tile] float32."""
+        return self.mask_vae.decode(latent).sigmoid().float()  # type: ignore[no-any-return]
+
+
+def _fraction(model: TaskModel, name: str) -> float:
+    """One of the model's options, a number in [0, 1]."""
+    value = model.options.get(name)
+    if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        raise ModelNotSupportedError(f"the model's options state no {name} in [0, 1]")
+    return float(value)
 
 
 def _batched(jobs: list[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:

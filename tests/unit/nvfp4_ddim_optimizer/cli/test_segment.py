@@ -45,7 +45,9 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     }
     directory = tmp_path_factory.mktemp("models") / "toy"
-    model = TaskModel((TaskName.SEGMENT,), 32, 32, components, {"threshold": 0.5})
+    model = TaskModel(
+        (TaskName.SEGMENT,), 32, 32, components, {"threshold": 0.5, "guess_weight": 0.5}
+    )
     save_task_model(model, directory, card="# toy\n")
     return directory
 

@@ -44,7 +44,7 @@ def model() -> TaskModel:
                 rescale_betas_zero_snr=True,
             ),
         },
-        options={"threshold": 0.5},
+        options={"threshold": 0.5, "guess_weight": 0.5},
     )
 
 

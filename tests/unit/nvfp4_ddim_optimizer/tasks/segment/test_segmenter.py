@@ -16,6 +16,7 @@ from nvfp4_ddim_optimizer.task_model import TaskModel
 from nvfp4_ddim_optimizer.tasks.base import RunOptions
 from nvfp4_ddim_optimizer.tasks.segment import Segmentation, Segmenter
 from nvfp4_ddim_optimizer.tasks.segment import sampling as sampling_module
+from nvfp4_ddim_optimizer.tasks.segment.segmenter import doubt
 
 TWO = SegmentParameters(samples=2)
 
@@ -99,7 +100,25 @@ def test_other_components_are_refused(model: TaskModel) -> None:
     swapped = {**model.components, "image_encoder": torch.nn.Identity()}
     with pytest.raises(ModelNotSupportedError, match="ImageEncoder"):
         Segmenter(dataclasses.replace(model, components=swapped))
-    with pytest.raises(ModelNotSupportedError, match="threshold"):
-        Segmenter(dataclasses.replace(model, options={}))
+    for name in ("threshold", "guess_weight"):
+        options = {**model.options, name: "much"}
+        with pytest.raises(ModelNotSupportedError, match=name):
+            Segmenter(dataclasses.replace(model, options=options))
     with pytest.raises(ModelNotSupportedError, match="tiles"):
         Segmenter(dataclasses.replace(model, native_width=64))
+
+
+def test_the_guess_alone_needs_no_noise(model: TaskModel, picture: np.ndarray) -> None:
+    options = {**model.options, "guess_weight": 1}
+    segmenter = Segmenter(dataclasses.replace(model, options=options))
+    first, second = (segmenter.segment(picture, TWO, RunOptions(1, seed)) for seed in (1, 2))
+    np.testing.assert_array_equal(first.probability, second.probability)
+
+
+def test_doubt_is_largest_at_one_half_and_spreads_to_neighbours() -> None:
+    assert doubt(np.full((4, 4), 0.5, np.float32)) == pytest.approx(np.ones((4, 4)), abs=1e-4)
+    sure = np.zeros((9, 9), np.float32)
+    assert doubt(sure).max() < 1e-4
+    sure[4, 4] = 0.5
+    spread = doubt(sure)
+    assert spread[4, 4] > spread[4, 5] > 1e-2 > spread[4, 6]
