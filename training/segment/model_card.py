@@ -20,7 +20,7 @@ diagnosis, and not tested on patients' data.**
 
 | part | what it does | parameters |
 | --- | --- | --- |
-| `image_encoder` | image and a plane (was it inverted?) to a latent 32×32×24, whose first 8 channels guess the mask | 675,848 |
+| `image_encoder` | image to a latent 32×32×24; its first 8 channels guess the mask | 675,848 |
 | `mask_vae` | mask 128×128 to a latent 32×32×8 and back | 45,016 |
 | `unet` | DDIM denoiser of the mask's latent, the image's latent as further channels | 365,840 |
 
