@@ -12,6 +12,7 @@ Run: python -m benchmarks.segment --data FILE
 import json
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -24,9 +25,11 @@ from rich.table import Table
 from benchmarks.claims import DOCS, Claim, write_claims
 from benchmarks.uses.segment_methods import (
     Images,
+    Measured,
     diffusion_probability,
     load_images,
     load_supervised,
+    measure,
     otsu_masks,
     supervised_probability,
 )
@@ -71,36 +74,30 @@ class Row:
 
 
 def _row(
-    name: str,
-    id_: str,
-    p: NDArray[np.float32],
-    threshold: float,
-    data: Images,
-    *,
-    start: float,
-    ours: bool,
+    name: str, id_: str, measured: Measured, threshold: float, data: Images, *, ours: bool
 ) -> Row:
-    seconds = (time.perf_counter() - start) / len(data.images)
+    p = measured.probability
+    masks = data.masks[: len(p)]
     found = p > threshold
     uncertainty = np.stack([doubt(each) for each in p]) if ours else -np.abs(p - 0.5)
-    risk, area = risk_coverage(uncertainty, found != data.masks)
+    risk, area = risk_coverage(uncertainty, found != masks)
     return Row(
         name,
         id_,
-        dice_of_each(found, data.masks),
-        float(iou_of_each(found, data.masks).mean()),
+        dice_of_each(found, masks),
+        float(iou_of_each(found, masks).mean()),
         area,
-        calibration_error(p, data.masks),
-        seconds,
+        calibration_error(p, masks),
+        measured.seconds,
         risk,
         p,
     )
 
 
 def _baselines(data: Images, supervised: Path, orientations: int) -> list[Row]:
-    start = time.perf_counter()
+    start = time.process_time()
     masks = otsu_masks(data.images)
-    seconds = (time.perf_counter() - start) / len(data.images)
+    seconds = (time.process_time() - start) / len(data.images)
     iou = float(iou_of_each(masks, data.masks).mean())
     rows = [Row("Otsu", "otsu", dice_of_each(masks, data.masks), iou, None, None, seconds)]
     unet, threshold = load_supervised(supervised)
@@ -108,9 +105,9 @@ def _baselines(data: Images, supervised: Path, orientations: int) -> list[Row]:
         (1, "supervised U-Net", "unet"),
         (orientations, f"supervised U-Net, {orientations} orientations", "unet_views"),
     ):
-        start = time.perf_counter()
-        p = supervised_probability(unet, data.images, count)
-        rows.append(_row(name, id_, p, threshold, data, start=start, ours=False))
+        compute = partial(supervised_probability, unet, data.images, count)
+        measured = measure(len(data.images), compute)
+        rows.append(_row(name, id_, measured, threshold, data, ours=False))
     return rows
 
 
@@ -127,19 +124,28 @@ def _quantised(artifact: str) -> Segmenter:
 
 
 def _diffusion(
-    data: Images, segmenters: dict[str, tuple[str, Segmenter]], samples: int
+    data: Images,
+    segmenters: dict[str, tuple[str, Segmenter]],
+    samples: int,
+    many_steps: int,
+    cache: Path | None,
 ) -> list[Row]:
     rows = []
     for steps in STEPS:
-        for name, (suffix, segmenter) in segmenters.items():
-            label = f"{name}, {steps} steps"
-            start = time.perf_counter()
-            p = diffusion_probability(segmenter, data.images, steps, samples, label)
-            rows.append(
-                _row(
-                    label, f"{suffix}_{steps}", p, segmenter.threshold, data, start=start, ours=True
-                )
+        chosen = data.images if steps == min(STEPS) else data.images[:many_steps]
+        for name, (kind, segmenter) in segmenters.items():
+            id_, label = f"{kind}_{steps}", f"{name}, {steps} steps"
+            measured = measure(
+                len(chosen),
+                partial(diffusion_probability, segmenter, chosen, steps, samples, label),
+                None if cache is None else cache / f"{id_}.npz",
             )
+            rows.append(_row(label, id_, measured, segmenter.threshold, data, ours=True))
+            if steps == min(STEPS) and many_steps < len(chosen):
+                # The same images as with more steps, so that they can be compared.
+                part = Measured(measured.probability[:many_steps], measured.seconds)
+                label, id_ = f"{label}, the first {many_steps}", f"{id_}_first"
+                rows.append(_row(label, id_, part, segmenter.threshold, data, ours=True))
     return rows
 
 
@@ -160,14 +166,23 @@ def _smoothed(rows: list[Row], data: Images, thresholds: dict[str, float]) -> li
 def _table(rows: list[Row], bright: NDArray[np.bool_]) -> Table:
     table = Table(title="Segmentation of nuclei, images held out")
     table.add_column("method")
-    for column in ("Dice", "dark field", "stained", "IoU", "AURC ×1000", "ECE", "s/image"):
+    for column in (
+        "images",
+        "Dice",
+        "dark field",
+        "stained",
+        "IoU",
+        "AURC ×1000",
+        "ECE",
+        "CPU s/image",
+    ):
         table.add_column(column, justify="right")
     for row in rows:
-        parts = [
-            row.dice[chosen].mean() if chosen.any() else np.nan for chosen in (~bright, bright)
-        ]
+        kinds = (~bright[: len(row.dice)], bright[: len(row.dice)])
+        parts = [row.dice[kind].mean() if kind.any() else np.nan for kind in kinds]
         table.add_row(
             row.name,
+            str(len(row.dice)),
             f"{row.dice.mean():.4f}",
             *(f"{part:.4f}" for part in parts),
             f"{row.iou:.4f}",
@@ -185,7 +200,7 @@ def _claims(rows: list[Row], note: str) -> list[Claim]:
     for row in rows:
         ours = row.id.startswith(("fp", "nvfp4"))
         goal = max(GOAL_DICE, round(float(unet.dice.mean()), 4)) if ours else None
-        what = f"{row.name}; {note}"
+        what = f"{row.name}; {len(row.dice)} {note}"
         claims += [
             Claim(f"dice_{row.id}", float(row.dice.mean()), "", goal, "higher", what, "Dice"),
             Claim(f"iou_{row.id}", row.iou, "", None, "higher", what, "IoU"),
@@ -196,7 +211,8 @@ def _claims(rows: list[Row], note: str) -> list[Claim]:
                 Claim(f"aurc_{row.id}", row.risk_area, "", goal, "lower", what, "Uncertainty"),
                 Claim(f"ece_{row.id}", row.calibration, "", None, "lower", what, "Uncertainty"),
             ]
-        claims.append(Claim(f"seconds_{row.id}", row.seconds, "s", None, "lower", what, "Time"))
+        what, id_ = f"an image; {what}", f"cpu_seconds_{row.id}"
+        claims.append(Claim(id_, row.seconds, "s", None, "lower", what, "Time"))
     return claims
 
 
@@ -212,6 +228,10 @@ def main(
     artifact: Annotated[str, typer.Option(help="NVFP4: name or directory")] = "nuclei-128",
     supervised: Path = Path("models/nuclei-128-supervised"),
     samples: int = 4,
+    many_steps: Annotated[
+        int, typer.Option(help="images for 20 and 50 steps: they take long")
+    ] = 100,
+    cache: Annotated[Path | None, typer.Option(help="keep masks here, and go on from them")] = None,
     whole: Annotated[bool, typer.Option("--all", help="Use all images, not the split's.")] = False,
     docs: Path = DOCS,
 ) -> None:
@@ -224,10 +244,12 @@ def main(
         "full precision": ("fp", _full_precision(model)),
         "NVFP4": ("nvfp4", _quantised(artifact)),
     }
-    rows = _baselines(images, supervised, samples) + _diffusion(images, segmenters, samples)
+    rows = _baselines(images, supervised, samples) + _diffusion(
+        images, segmenters, samples, many_steps, cache
+    )
     Console().print(_table(rows, bright))
 
-    note = f"{len(images.images)} images held out, {samples} samples"
+    note = f"images held out, {samples} samples"
     _, cut = load_supervised(supervised)
     claims = _claims(rows, note)
     claims += _smoothed(rows, images, dict.fromkeys(("unet", "unet_views"), cut))
@@ -238,7 +260,11 @@ def main(
         Claim("command_seconds", seconds, "s", None, "lower", f"{side}×{side} pixels, 10 steps"),
     ]
     path = write_claims("segment", COMMAND, claims, docs)
-    drawn = {row.name: row.risk for row in rows if row.risk is not None and "50" not in row.name}
+    drawn = {
+        row.name: row.risk
+        for row in rows
+        if row.risk is not None and len(row.dice) == len(images.images)
+    }
     draw_risk_coverage(drawn, docs / "segment_risk_coverage.png")
     ours = next(row for row in rows if row.id == "nvfp4_10")
     threshold = segmenters["NVFP4"][1].threshold

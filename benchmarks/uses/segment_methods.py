@@ -5,6 +5,8 @@ folders `images` and `masks` of PNG files with equal names, all of one size.
 """
 
 import json
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,11 @@ from nvfp4_ddim_optimizer.tasks.segment.tiles import TilePlan, orient, orient_ba
 __all__ = [
     "THRESHOLD_FILE",
     "Images",
+    "Measured",
     "diffusion_probability",
     "load_images",
     "load_supervised",
+    "measure",
     "otsu_masks",
     "supervised_probability",
 ]
@@ -49,6 +53,37 @@ class Images:
     def select(self, index: list[int]) -> "Images":
         """Those at some positions."""
         return Images([self.images[i] for i in index], self.masks[index])
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Probabilities [N, H, W] and the processor time for each image."""
+
+    probability: NDArray[np.float32]
+    seconds: float
+
+
+def measure(
+    count: int, compute: Callable[[], NDArray[np.float32]], cache: Path | None = None
+) -> Measured:
+    """Compute, or take from an earlier run's file.
+
+    Args:
+        count: Images.
+        compute: Gives the probabilities.
+        cache: An npz, made if it is missing.
+    """
+    if cache is not None and cache.is_file():
+        with np.load(cache, allow_pickle=False) as kept:
+            if len(kept["probability"]) == count:
+                return Measured(kept["probability"], float(kept["seconds"]))
+    start = time.process_time()
+    probability = compute()
+    measured = Measured(probability, (time.process_time() - start) / count)
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(cache, probability=probability, seconds=measured.seconds)
+    return measured
 
 
 def load_images(data: Path) -> Images:
