@@ -30,13 +30,15 @@ from .grid import Grid, covers, regrid
 from .regression import Interval, Moment, feature_count, features
 from .stretching import stretch
 
-__all__ = ["ClimateInterpolator", "Frames", "States"]
+__all__ = ["MAX_VALUES", "ClimateInterpolator", "Frames", "States"]
 
 Array = NDArray[np.float64]
 
 _WARMEST, _COLDEST = 70.0, -110.0
 _LARGEST_ANOMALY = 25.0
 _MOST_DEVIATIONS = 4.0
+MAX_VALUES = 100_000_000
+"""Most values of an ensemble: 400 MB."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,13 @@ class ClimateInterpolator:
         """
         if members < 1 or not fractions or not all(0 <= f <= 1 for f in fractions):
             raise InvalidInputError("there must be a member, and fractions within [0, 1]")
+        values = members * len(fractions) * states.start.size
+        if values > MAX_VALUES:
+            raise InvalidInputError(
+                f"{members} members of {len(fractions)} frames of {states.start.size} cells are "
+                f"{values} values; at most {MAX_VALUES} are made at once: ask for fewer members "
+                "or frames"
+            )
         prepared = self._prepare(states)
         moments = [self._moment(prepared, f) for f in fractions]
         corrections = [self._correction(moment) for moment in moments]
@@ -215,18 +224,17 @@ class ClimateInterpolator:
         departures = stretch(samples - expectation, self._member_gains)
         expectation = self._expectation_weight * expectation
         samples = expectation + departures
-        mean = self._on_caller_grid(
-            states, (base + units * expectation).double().numpy(), fractions
-        )
-        drawn = self._on_caller_grid(states, (base + units * samples).double().numpy(), fractions)
-        if conserve_mean:
-            mean, drawn = (_conserved(x, states, fractions) for x in (mean, drawn))
+        mean = self._finish(states, base + units * expectation, fractions, conserve_mean)
+        drawn = [
+            self._finish(states, base + units * sample, fractions, conserve_mean).astype(np.float32)
+            for sample in samples
+        ]
         anomaly = 0.5 * (prepared.start - self._climatology.at(prepared.start_hour)).square()
         end_hour = prepared.start_hour + prepared.span_hours
         anomaly += 0.5 * (prepared.end - self._climatology.at(end_hour)).square()
         inside = torch.from_numpy(covers(states.grid, self.grid) * self.grid.area_weights()).float()
         departure = float((inside * anomaly).sum() / inside.sum().clamp_min(1e-9)) ** 0.5
-        return Frames(tuple(fractions), mean, drawn.astype(np.float32), departure)
+        return Frames(tuple(fractions), mean, np.stack(drawn), departure)
 
     def _prepare(self, states: States) -> Interval:
         """The ends on the model's grid; where they are missing or beyond, the climate's mean."""
@@ -250,6 +258,13 @@ class ClimateInterpolator:
         weighted = torch.einsum("k,khw->hw", self._coefficients, features(moment))
         limit = _MOST_DEVIATIONS * self._scale * max(error_growth(moment), moment.bridge)
         return torch.maximum(torch.minimum(moment.bridge * weighted, limit), -limit)
+
+    def _finish(
+        self, states: States, corrections: Tensor, fractions: Sequence[float], conserve_mean: bool
+    ) -> Array:
+        """Corrections [F, H, W] on the model's grid to frames on the caller's."""
+        frames = self._on_caller_grid(states, corrections.double().numpy(), fractions)
+        return _conserved(frames, states, fractions) if conserve_mean else frames
 
     def _on_caller_grid(
         self, states: States, corrections: Array, fractions: Sequence[float]

@@ -3,6 +3,7 @@
 import io
 import shutil
 import tempfile
+import tokenize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,17 @@ __all__ = [
 ]
 
 FileKind = str
+# numpy reads a header's text as a Python literal, and passes on what that stumbles over.
+_UNREADABLE = (
+    EOFError,
+    MemoryError,
+    OSError,
+    OverflowError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    tokenize.TokenError,
+)
 _MOST_PIXELS = 64 * 1024 * 1024
 _MOST_VALUES = 32 * 1024 * 1024
 
@@ -117,7 +129,7 @@ def read_array(data: bytes, name: str) -> Array:
     """
     try:
         array: Any = np.load(io.BytesIO(data), allow_pickle=False)
-    except (ValueError, OSError, EOFError, MemoryError, SyntaxError) as error:
+    except _UNREADABLE as error:
         raise InvalidInputError(f"the {name} is no readable .npy file: {error}") from error
     array = np.squeeze(array) if isinstance(array, np.ndarray) else array
     if not isinstance(array, np.ndarray) or array.ndim != 2 or array.dtype.kind not in "fiu":

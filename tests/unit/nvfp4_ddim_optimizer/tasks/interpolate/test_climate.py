@@ -199,6 +199,13 @@ def test_a_fraction_outside_or_no_member_is_refused(
             interpolator.interpolate(states, fractions, members=members)
 
 
+def test_an_ensemble_that_no_memory_holds_is_refused(
+    interpolator: ClimateInterpolator, states: States
+) -> None:
+    with pytest.raises(InvalidInputError, match="fewer members or frames"):
+        interpolator.interpolate(states, (0.5,) * 1000, members=1000)
+
+
 def test_models_that_do_not_fit_are_refused() -> None:
     model = make_model()
     model.native_width = 64

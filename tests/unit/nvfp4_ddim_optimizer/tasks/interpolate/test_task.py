@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -145,6 +145,7 @@ def test_files_of_other_kinds_are_refused(task: InterpolateTask, arrays: dict[st
         run(task, {"start": b"\x89HDF\r\n\x1a\n" + bytes(64), "end": b"CDF\x01" + bytes(9)})
 
 
+@settings(max_examples=400)
 @given(cut=st.integers(0, 300), junk=st.binary(max_size=40))
 def test_damaged_npy_files_end_in_a_typed_error(cut: int, junk: bytes) -> None:
     data = npy_bytes(np.zeros((4, 5)))[:cut] + junk
