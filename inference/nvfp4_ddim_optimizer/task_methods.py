@@ -95,14 +95,25 @@ class TaskMethods:
         """
         found = self.task(task)
         _check_inputs(found.spec, inputs)
-        steps = self._task_preset.steps if num_inference_steps is None else num_inference_steps
         options = RunOptions(
-            steps,
+            self._steps(num_inference_steps),
             secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
             on_step,
             should_cancel,
         )
-        return found.run(inputs, _parse(found.spec, parameters), options)
+        return found.run(inputs, self._parameters(found.spec.name, parameters), options)
+
+    def _steps(self, given: int | None) -> int:
+        return self._task_preset.steps if given is None else given
+
+    @staticmethod
+    def _parameters(name: TaskName, given: Mapping[str, Any] | Contract | None) -> Contract:
+        """A task's parameters, checked.
+
+        Raises:
+            InvalidInputError: One is unknown or out of range.
+        """
+        return _parse(TASKS[name], given)
 
 
 def _check_inputs(spec: TaskSpec, inputs: Mapping[str, bytes]) -> None:

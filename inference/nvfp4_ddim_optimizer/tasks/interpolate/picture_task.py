@@ -1,8 +1,10 @@
 """The same task for a text-to-image model: frames between two pictures."""
 
 import io
-from collections.abc import Mapping
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from PIL import Image
 
 from nvfp4_ddim_contracts.tasks import TaskSpec
 from nvfp4_ddim_contracts.tasks.interpolate import SPEC, InterpolateParameters, InterpolateReport
@@ -29,6 +31,19 @@ class PictureInterpolationTask(Task[InterpolateParameters, InterpolateReport]):
         self._painter = model
         self._conditioner = conditioner
 
+    def frames(
+        self, start: Image.Image, end: Image.Image, fractions: Sequence[float], **settings: Any
+    ) -> list[Image.Image]:
+        """Pictures between two, with the settings of `interpolate_pictures`.
+
+        Raises:
+            InvalidInputError: A number is out of range.
+            GenerationCancelled: `should_cancel` said so.
+        """
+        return interpolate_pictures(
+            self._painter, self._conditioner, start, end, fractions, **settings
+        )
+
     def run(
         self, inputs: Mapping[str, bytes], parameters: InterpolateParameters, options: RunOptions
     ) -> TaskOutput[InterpolateReport]:
@@ -48,9 +63,7 @@ class PictureInterpolationTask(Task[InterpolateParameters, InterpolateReport]):
                     f"the model {SPEC.model}"
                 )
         fractions = even_fractions(parameters.num_steps)
-        pictures = interpolate_pictures(
-            self._painter,
-            self._conditioner,
+        pictures = self.frames(
             read_picture(inputs["start"], "start"),
             read_picture(inputs["end"], "end"),
             fractions,
