@@ -64,8 +64,8 @@ class OptimizationPipeline(TaskMethods):
         self._loaded = loaded
         self._preset = get_preset(preset)
         self._memory_limit = memory_limit
-        tasks = loaded.tasks if isinstance(loaded, LoadedTasks) else {}
-        super().__init__(loaded.name, tasks, self._preset.name)
+        paints = isinstance(loaded, LoadedModel)
+        super().__init__(loaded.name, loaded.tasks, self._preset.name, paints=paints)
 
     @property
     def _painter(self) -> LoadedModel:

@@ -21,7 +21,12 @@ class TaskMethods:
     """The part of a pipeline that runs tasks."""
 
     def __init__(
-        self, model_name: str, tasks: Mapping[TaskName, Task[Any, Any]], preset: Preset
+        self,
+        model_name: str,
+        tasks: Mapping[TaskName, Task[Any, Any]],
+        preset: Preset,
+        *,
+        paints: bool,
     ) -> None:
         """Take the tasks of a model.
 
@@ -29,15 +34,17 @@ class TaskMethods:
             model_name: For messages.
             tasks: What it can do beside painting from text.
             preset: Whose number of steps is the default.
+            paints: Whether it paints from text.
         """
         self._model_name = model_name
         self._tasks = tasks
         self._task_preset = preset
+        self._paints = paints
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """What the model can be asked to do."""
-        return tuple(self._tasks) or ("generate",)
+        return ("generate", *self._tasks) if self._paints else tuple(self._tasks)
 
     def task(self, name: str) -> Task[Any, Any]:
         """One of the model's tasks.
