@@ -66,9 +66,10 @@ _PROVENANCE = Provenance(
 
 def job_request() -> dict[str, Any]:
     """The body of `POST /v1/jobs`."""
-    return JobRequest(
+    request: dict[str, Any] = JobRequest(
         prompt="red heart", preset=Preset.FAST, seed=7, webhook_url="https://example.org/pictures"
     ).model_dump(mode="json", exclude_defaults=True)
+    return request
 
 
 def task_requests() -> dict[str, dict[str, Any]]:

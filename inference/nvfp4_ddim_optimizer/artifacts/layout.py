@@ -63,13 +63,13 @@ _MODELS = {
     "AutoencoderTiny": "diffusers",
     "CLIPTextModel": "transformers",
     "UNet2DModel": "diffusers",
-    "PatchTransform": "nvfp4_ddim_optimizer",
-    "ImageEncoder": "nvfp4_ddim_optimizer",
-    "MaskAutoencoder": "nvfp4_ddim_optimizer",
-    "Tables": "nvfp4_ddim_optimizer",
     "CodecAnalysis": "nvfp4_ddim_optimizer",
     "CodecHyperAnalysis": "nvfp4_ddim_optimizer",
     "CodecSynthesis": "nvfp4_ddim_optimizer",
+    "ImageEncoder": "nvfp4_ddim_optimizer",
+    "MaskAutoencoder": "nvfp4_ddim_optimizer",
+    "PatchTransform": "nvfp4_ddim_optimizer",
+    "Tables": "nvfp4_ddim_optimizer",
 }
 _MODULES = {"nvfp4_ddim_optimizer": "nvfp4_ddim_optimizer.networks"}
 _TOKENIZERS = {"CLIPTokenizer": "transformers"}

@@ -61,9 +61,10 @@ def _root(
     First steps:
       [cyan]nvfp4-ddim verify[/]                        is this machine ready?
       [cyan]nvfp4-ddim generate "a red heart"[/]        paint with the bundled model
-      [cyan]nvfp4-ddim analyze leaf.jpg[/]              is this potato leaf ill?
-      [cyan]nvfp4-ddim interpolate A.nc B.nc[/]         what lies between two states
+      [cyan]nvfp4-ddim segment cells.png[/]             count nuclei, and mark what is unsure
       [cyan]nvfp4-ddim compress photo.jpg[/]            a picture for a slow link
+      [cyan]nvfp4-ddim interpolate A.nc B.nc[/]         what lies between two states
+      [cyan]nvfp4-ddim analyze leaf.jpg[/]              is this potato leaf ill?
       [cyan]nvfp4-ddim quantize MODEL OUT[/]            4.5 bits a weight instead of 32
       [cyan]nvfp4-ddim plan OUT[/]                      will it fit, and how long does it take?
       [cyan]nvfp4-ddim inspect OUT[/]                   what became of every layer
@@ -74,11 +75,13 @@ def _root(
     prepare_process(debug=debug)
 
 
-_NEED_ARGUMENTS = (generate, analyze, plan, quantize, inspect, convert, pull, segment, interpolate)
 _NEED_ARGUMENTS = (
     generate,
+    segment,
     compress,
     decompress,
+    interpolate,
+    analyze,
     plan,
     quantize,
     inspect,

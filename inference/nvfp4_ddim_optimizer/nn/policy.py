@@ -36,10 +36,11 @@ _DEFAULT_RULES = (
         "the first and the last layer are the most sensitive, and tiny",
     ),
     KeepRule(
-        "unet",
         "analysis|synthesis",
         r"linear$",
         "the codec's linear transform carries most of the picture",
+    ),
+    KeepRule(
         "unet|refiner",
         r"conv_in$|conv_out$",
         "the first and the last layer are the most sensitive, and tiny",

@@ -8,6 +8,8 @@ from nvfp4_ddim_optimizer.task_model import TaskModel
 
 from .analyze import AnalyzeTask
 from .base import Task
+from .compress import CompressTask, DecompressTask
+from .interpolate import InterpolateTask
 from .segment import SegmentTask
 
 __all__ = ["TASK_CLASSES", "make_tasks"]
