@@ -100,11 +100,10 @@ def test_a_file_inside_the_request_and_one_that_is_no_picture(
     assert job["error"]["status"] == 422
     assert job["error"]["errors"][0]["field"] == "inputs"
     assert job["attempt"] == 1
-    body = {"task": spec.name, "inputs": {}}
-    refused = api.post("/v1/jobs", json=body).json()
-    assert {error["field"] for error in refused["errors"]} >= {
-        f"inputs.{slot.name}" for slot in spec.inputs if slot.required
-    }
+    body = {"task": spec.name, "inputs": inputs, "parameters": {"colour": "red"}}
+    refused = api.post("/v1/jobs", json=body)
+    assert refused.status_code == 400
+    assert [error["field"] for error in refused.json()["errors"]] == ["parameters.colour"]
 
 
 @pytest.mark.skipif(not TASKS, reason="there is no task")

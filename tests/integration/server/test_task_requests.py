@@ -1,15 +1,19 @@
 """Every task on the real server process, whose own model paints: files inside the request."""
 
 import base64
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nvfp4_ddim_contracts.keys import upload_key
 from nvfp4_ddim_contracts.tasks import TASKS, TaskName, TaskResult
 from tests.integration.server.conftest import MODEL_NAME, ServerProcess
 from tests.support_samples import samples_for
 
 STEPS = 4
+UPLOADS = "uploads-of-callers"
 
 
 @pytest.fixture(scope="module")
@@ -64,3 +68,32 @@ def test_a_models_own_task_is_not_painting(server: ServerProcess) -> None:
         "/invocations", json={"prompt": "a pear", "model": spec.model}, timeout=60
     )
     assert answer.status_code == 404
+
+
+@pytest.mark.skipif(not TASKS, reason="there is no task")
+def test_uploads_are_read_by_the_keys_that_come_with_the_request(
+    start_server: Callable[..., ServerProcess],
+    artifact: Path,
+    aws: dict[str, str],
+    aws_client: Callable[[str], Any],
+) -> None:
+    spec = next(iter(TASKS.values()))
+    client = aws_client("s3")
+    client.create_bucket(Bucket=UPLOADS)
+    keys, inputs = {}, {}
+    for number, (slot, sample) in enumerate(samples_for(spec).items()):
+        upload_id = f"{number:032x}"
+        inputs[slot] = {"upload": upload_id}
+        keys[upload_id] = upload_key("somebody", upload_id)
+        client.put_object(
+            Bucket=UPLOADS,
+            Key=keys[upload_id],
+            Body=sample.data,
+            ContentType=sample.media_type,
+        )
+    server = start_server(artifact, UPLOAD_BUCKET=UPLOADS, **aws).wait_until_ready()
+    body = {"task": spec.name, "inputs": inputs, "num_inference_steps": STEPS}
+    answer = server.client.post("/invocations", json={**body, "upload_keys": keys}, timeout=300)
+    assert answer.status_code == 200, answer.text
+    assert not any("uploads/" in line for line in server.log)
+    assert server.client.post("/invocations", json=body).status_code == 422
