@@ -182,3 +182,19 @@ def test_a_machine_that_is_too_small_is_refused(changes: dict[str, int], message
     }
     with pytest.raises(CapacityError, match=message):
         QuantizationCapacity(**values)
+
+
+def test_training_reads_and_writes_below_its_own_prefix(assembly: Assembly) -> None:
+    texts = [
+        (json.dumps(each["Action"]), json.dumps(each["Resource"]))
+        for each in statements(assembly, "TrainingRole")
+    ]
+    s3 = [(actions, resources) for actions, resources in texts if "Object" in actions]
+    assert s3
+    for actions, resources in s3:
+        place = "/training/jobs/*" if "Put" in actions else "/training/*"
+        assert place in resources
+        assert "incoming/*" not in resources
+        assert "models/" not in resources
+    outputs = assembly.quantization.body["Outputs"]
+    assert {"JobImageUri", "JobKeyArn", "ProcessingRoleArn", "TrainingRoleArn"} <= set(outputs)
