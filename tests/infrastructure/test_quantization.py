@@ -41,6 +41,8 @@ def test_the_job_is_the_stages_and_reaches_nobody(states: dict[str, Any]) -> Non
         "VolumeSizeInGB": capacity.volume_gb,
     }
     assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": capacity.max_runtime_seconds}
+    # What the job answers must not take the place of what publishing has to know.
+    assert state["ResultPath"] is None
     assert state["TimeoutSeconds"] > capacity.max_runtime_seconds
     assert job["NetworkConfig"] == {"EnableNetworkIsolation": True}
     assert job["AppSpecification"]["ImageUri"] == IMAGE_URI
