@@ -31,8 +31,9 @@ def shape_schema(model: type[BaseModel]) -> dict[str, Any]:
 def _shape(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
     if "$ref" in schema:
         return _shape(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
-    if "anyOf" in schema:
-        return {"anyOf": [_shape(choice, definitions) for choice in schema["anyOf"]]}
+    if choices := schema.get("anyOf") or schema.get("oneOf"):
+        # Several shapes may fit at once: what tells the choices apart is not in them.
+        return {"anyOf": [_shape(choice, definitions) for choice in choices]}
     shape: dict[str, Any] = {key: schema[key] for key in ("type", "required") if key in schema}
     if "properties" in schema:
         shape["properties"] = {

@@ -39,6 +39,7 @@ __all__ = [
     "HttpSettings",
     "ListJobsSettings",
     "ListModelsSettings",
+    "ListTasksSettings",
     "PrepareBatchSettings",
     "PrepareQuantizationSettings",
     "PublishQuantizationSettings",
@@ -107,6 +108,7 @@ class _Cdn(Settings):
 
 class _Submission(Settings):
     artifact_bucket: NonEmpty
+    results_bucket: NonEmpty
     default_model: ModelName
     job_lifetime_seconds: int = Field(
         604_800, ge=3600, description="After its creation the item is deleted by DynamoDB's TTL."
@@ -138,8 +140,6 @@ class CreateJobSettings(HttpSettings, _Table, _Cdn, _Submission):
 class CreateImageSettings(CreateJobSettings):
     """`POST /v1/images/generations`; reads the picture itself for `b64_json`."""
 
-    results_bucket: NonEmpty
-
 
 class CreateUploadSettings(HttpSettings):
     """`POST /v1/uploads`."""
@@ -163,6 +163,10 @@ class ListJobsSettings(GetJobSettings):
 
 class CancelJobSettings(HttpSettings, _Table):
     """`DELETE /v1/jobs/{job_id}`."""
+
+
+class ListTasksSettings(HttpSettings):
+    """`GET /v1/tasks`."""
 
 
 class ListModelsSettings(HttpSettings):

@@ -47,6 +47,7 @@ from lambdas.domain.signing import SigningKeyService
 from lambdas.domain.stopping import ServiceSwitch, SubmissionGate
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
+from lambdas.domain.task_inputs import TaskInputs
 from lambdas.domain.uploads import UploadIssuer
 from lambdas.domain.webhooks import WebhookAnnouncer, WebhookDeliverer, WebhookSecrets
 from lambdas.settings import (
@@ -64,6 +65,7 @@ from lambdas.settings import (
     GetWebhookSecretSettings,
     ListJobsSettings,
     ListModelsSettings,
+    ListTasksSettings,
     PrepareBatchSettings,
     RecordResultSettings,
     SettleBatchSettings,
@@ -72,6 +74,7 @@ from lambdas.settings import (
     SweepJobsSettings,
 )
 from nvfp4_ddim_contracts import Lane
+from nvfp4_ddim_contracts.task_list import TaskList, list_tasks
 
 __all__ = [
     "JobCreation",
@@ -99,6 +102,7 @@ __all__ = [
     "service_switch",
     "signing_keys",
     "sweeper",
+    "task_list",
     "upload_issuer",
     "webhook_secrets",
 ]
@@ -188,6 +192,11 @@ def model_service(settings: ListModelsSettings) -> ModelService:
     return ModelService(S3Catalogue(clients.s3(), settings.artifact_bucket, _CLOCK))
 
 
+def task_list(_settings: ListTasksSettings) -> Callable[[], TaskList]:
+    """Service of `list_tasks`."""
+    return list_tasks
+
+
 def dispatcher(settings: DispatchJobSettings) -> JobDispatcher:
     """Service of `dispatch_job`."""
     return JobDispatcher(
@@ -262,6 +271,7 @@ def batch_submitter(settings: SubmitBatchSettings) -> BatchSubmitter:
         jobs=store,
         tasks=DynamoDBBatchTasks(clients.dynamodb(), settings.table_name),
         files=S3Batches(clients.s3(), settings.batch_bucket),
+        uploads=S3Uploads(clients.s3(), settings.results_bucket),
         queue=SqsQueue(clients.sqs(), settings.batch_queue_url),
         clock=_CLOCK,
         lifetime=timedelta(seconds=settings.job_lifetime_seconds),
@@ -381,4 +391,5 @@ def _submitter(
             lanes=settings.lane_offers,
         ),
         gate=SubmissionGate(DynamoDBStopFlag(clients.dynamodb(), settings.table_name), _CLOCK),
+        inputs=TaskInputs(S3Uploads(clients.s3(), settings.results_bucket), RandomIds()),
     )

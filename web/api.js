@@ -30,6 +30,9 @@ export class ApiError extends Error {
   }
 }
 
+/** A file did not reach its place. */
+export class UploadError extends Error {}
+
 export class ApiClient {
   #baseUrl;
   #readCredentials;
@@ -45,6 +48,41 @@ export class ApiClient {
 
   listModels() {
     return this.#send("GET", "/v1/models");
+  }
+
+  listTasks() {
+    return this.#send("GET", "/v1/tasks");
+  }
+
+  /**
+   * Brings a file to a place of the caller's own.
+   *
+   * @param {File} file
+   * @param {string} contentType
+   * @param {AbortSignal} signal Gives it up.
+   * @returns {Promise<string>} The id that requests name it by.
+   * @throws {ConnectionError | ApiError | UploadError}
+   */
+  async upload(file, contentType, signal) {
+    const body = JSON.stringify({ content_type: contentType, size_bytes: file.size });
+    const headers = { "content-type": "application/json" };
+    const place = await this.#send("POST", "/v1/uploads", { headers, body });
+    const form = new FormData();
+    for (const [name, value] of Object.entries(place.fields)) form.append(name, value);
+    form.append("file", file);
+    try {
+      const sent = await fetch(place.url, {
+        method: "POST",
+        body: form,
+        credentials: "omit",
+        referrerPolicy: "no-referrer",
+        signal,
+      });
+      if (sent.ok) return place.id;
+    } catch (cause) {
+      throw new UploadError("not sent", { cause });
+    }
+    throw new UploadError("refused");
   }
 
   createJob(request, idempotencyKey) {

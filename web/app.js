@@ -1,7 +1,8 @@
 /** Wires the page: key, form, job, picture and history around one API client. */
 
-import { ApiClient, ApiError, ConnectionError } from "./api.js";
+import { ApiClient, ApiError, ConnectionError, UploadError } from "./api.js";
 import { announce, byId } from "./dom.js";
+import { humanise } from "./fields.js";
 import { JobFollower } from "./follower.js";
 import { RequestForm } from "./form.js";
 import { History } from "./history.js";
@@ -10,7 +11,11 @@ import { session } from "./session.js";
 import { loadConfiguration } from "./settings.js";
 import { SignIn, SignInError } from "./signin.js";
 import { Stage } from "./stage.js";
+import { Tabs } from "./tabs.js";
+import { TaskForm } from "./task_form.js";
 import { fillText, TEXT } from "./text.js";
+
+const PAINTING = "generate";
 
 class Console {
   #api;
@@ -18,15 +23,22 @@ class Console {
   #history;
   #busy = false;
   #form = new RequestForm((request) => this.#submit(request));
+  #tabs = new Tabs(byId("tabs"));
+  #taskForms = new Map();
+  #upload = new AbortController();
   #key;
   #person;
   #stage = new Stage({
-    onCancel: () => this.#guard(() => this.#follower.cancel()),
-    onKeepSeed: (seed) => this.#form.keepSeed(seed),
+    onCancel: () => {
+      this.#upload.abort();
+      return this.#guard(() => this.#follower.cancel());
+    },
+    onKeepSeed: (seed) => this.#openForm.keepSeed(seed),
     onRenew: (job) => this.#guard(() => this.#show(job.id)),
   });
 
   constructor({ apiUrl, signIn }) {
+    this.#tabs.add(PAINTING, TEXT.page.paint, byId("request"));
     this.#person = new SignIn(signIn, session.tokens, session.signInAttempt);
     this.#key = new KeyPanel(session.apiKey, this.#person, () => this.#enter());
     this.#api = new ApiClient(apiUrl, () => this.#key.credentials());
@@ -39,7 +51,8 @@ class Console {
 
   /** Goes on where the last load of this tab ended. */
   async start() {
-    this.#form.write(this.#follower.pending?.request ?? {});
+    const pending = this.#follower.pending?.request ?? {};
+    if (!isTask(pending)) this.#form.write(pending);
     try {
       await this.#person.complete();
     } catch (error) {
@@ -61,13 +74,55 @@ class Console {
       if (error instanceof ApiError && error.isKeyRefused) return this.#key.refuse();
       this.#key.settle(TEXT.key.unchecked);
     }
-    await this.#history.refresh();
+    await Promise.all([this.#showTasks(), this.#history.refresh()]);
     return resumed;
+  }
+
+  /** A tab for each task; a service that does not answer, or knows none, leaves pictures alone. */
+  async #showTasks() {
+    let tasks = [];
+    try {
+      tasks = (await this.#api.listTasks()).data;
+    } catch (error) {
+      if (!(error instanceof ApiError || error instanceof ConnectionError)) throw error;
+    }
+    for (const task of tasks) {
+      if (this.#tabs.has(task.name)) continue;
+      const form = new TaskForm(task, () => this.#submitTask(form));
+      form.setBusy(this.#busy);
+      this.#taskForms.set(task.name, form);
+      byId("ask").append(form.node);
+      this.#tabs.add(task.name, humanise(task.name), form.node);
+    }
+  }
+
+  /** The form whose tab is open. */
+  get #openForm() {
+    const forms = [...this.#taskForms.values()];
+    return forms.find(({ node }) => !node.hidden) ?? this.#form;
   }
 
   async #submit(request) {
     if (!this.#key.isKnown) this.#key.ask(TEXT.key.missing);
     else await this.#watch(Date.now(), () => this.#follower.submit(request));
+  }
+
+  async #submitTask(form) {
+    if (!this.#key.isKnown) return this.#key.ask(TEXT.key.missing);
+    this.#upload = new AbortController();
+    const { signal } = this.#upload;
+    await this.#watch(Date.now(), async () => {
+      this.#stage.upload();
+      try {
+        const bring = (file, type) => this.#api.upload(file, type, signal);
+        const request = await form.request(bring);
+        return signal.aborted ? null : await this.#follower.submit(request);
+      } catch (error) {
+        if (signal.aborted) return null;
+        if (error instanceof ConnectionError) throw new UploadError("not sent", { cause: error });
+        throw error;
+      }
+    });
   }
 
   async #resume() {
@@ -89,7 +144,7 @@ class Console {
 
   #setBusy(busy) {
     this.#busy = busy;
-    this.#form.setBusy(busy);
+    for (const form of [this.#form, ...this.#taskForms.values()]) form.setBusy(busy);
   }
 
   async #conclude(job) {
@@ -108,9 +163,16 @@ class Console {
 
   /** Takes over the settings of an earlier job, seed included, and shows its picture. */
   async #reuse(job) {
-    this.#form.write({ ...job.request, seed: job.provenance?.seed ?? job.images[0].seed });
-    announce(TEXT.announce.reused);
+    const name = isTask(job.request) ? job.request.task : PAINTING;
+    const form = this.#taskForms.get(name) ?? this.#form;
+    if (name === PAINTING || form !== this.#form) {
+      form.write({ ...job.request, seed: job.provenance?.seed ?? job.images[0].seed });
+      this.#tabs.open(name);
+      announce(TEXT.announce.reused);
+    }
     if (this.#busy) return;
+    // A list leaves reports out.
+    if (job.files?.length) return this.#show(job.id);
     const expired = job.images.some((image) => Date.parse(image.expires_at) < Date.now());
     if (expired) await this.#show(job.id);
     else await this.#stage.finish(job);
@@ -129,6 +191,9 @@ class Console {
   }
 
   #explain(error) {
+    if (error instanceof UploadError) {
+      return this.#stage.fail(TEXT.tasks.uploadFailed, TEXT.tasks.uploadFailedDetail);
+    }
     if (error instanceof ConnectionError) return this.#stage.trouble(troubleWords(error));
     if (!(error instanceof ApiError)) throw error;
     if (error.isKeyRefused) {
@@ -139,11 +204,15 @@ class Console {
       return this.#stage.fail(TEXT.ended.forgotten, TEXT.ended.forgottenDetail);
     }
     const { title = TEXT.errors.title, errors = [] } = error.problem;
-    const strangers = this.#form.showErrors(errors);
+    const strangers = this.#openForm.showErrors(errors);
     const detail = error.message || TEXT.errors.unexpected(error.status);
     const told = strangers.map(({ field, message }) => TEXT.errors.fieldDetail(field, message));
     return this.#stage.fail(title, detail, ...told, reference(error.problem));
   }
+}
+
+function isTask(request) {
+  return (request.task ?? PAINTING) !== PAINTING;
 }
 
 function troubleWords(error) {

@@ -36,7 +36,7 @@ function provenance(job, onKeepSeed) {
     [words.checksum, checksum(made.artifact_sha256)],
     [words.preset, TEXT.presets[made.preset] ?? made.preset],
     [words.steps, String(made.num_inference_steps)],
-    [words.guidance, String(made.guidance_scale)],
+    ...(made.guidance_scale === undefined ? [] : [[words.guidance, String(made.guidance_scale)]]),
     [words.seed, seed(made.seed, onKeepSeed)],
     [words.path, code(made.execution_path)],
     [words.library, made.library_version],

@@ -1,6 +1,8 @@
-/** The last pictures of this API key, newest first. */
+/** The last results of this API key, newest first. */
 
 import { byId, element } from "./dom.js";
+import { humanise } from "./fields.js";
+import { isPicture } from "./results.js";
 import { TEXT } from "./text.js";
 
 const PAGE_SIZE = 12;
@@ -28,7 +30,7 @@ export class History {
   async #load(cursor) {
     try {
       const page = await this.#api.listSucceeded(PAGE_SIZE, cursor);
-      const items = page.jobs.filter((job) => job.images.length).map((job) => this.#item(job));
+      const items = page.jobs.map((job) => this.#item(job)).filter(Boolean);
       if (cursor) byId("thumbnails").append(...items);
       else byId("thumbnails").replaceChildren(...items);
       this.#cursor = page.next_cursor;
@@ -47,23 +49,24 @@ export class History {
   }
 
   #item(job) {
-    const [image] = job.images;
-    const { prompt } = job.request;
-    const picture = element("img", {
-      src: image.url,
-      alt: "",
-      width: image.width,
-      height: image.height,
-      loading: "lazy",
-      decoding: "async",
-    });
+    const image = job.images[0] ?? job.files?.find(isPicture);
+    if (!image && !job.files?.length) return null;
+    const words = job.request.prompt ?? humanise(job.task);
+    const seed = image?.seed ?? job.request.seed;
     const button = element("button", {
       type: "button",
-      title: prompt,
-      ariaLabel: TEXT.history.again(prompt, image.seed),
+      title: words,
+      ariaLabel: TEXT.history.again(words, seed),
     });
-    button.append(picture, element("span", {}, prompt));
+    button.append(image ? thumbnail(image) : element("b", {}, humanise(job.task)));
+    button.append(element("span", {}, words));
     button.addEventListener("click", () => this.#onChoose(job));
     return element("li", {}, button);
   }
+}
+
+function thumbnail({ url, width, height }) {
+  const picture = element("img", { src: url, alt: "", loading: "lazy", decoding: "async" });
+  if (width) Object.assign(picture, { width, height });
+  return picture;
 }

@@ -2,6 +2,7 @@
 
 import { announce, byId, element } from "./dom.js";
 import { describe } from "./details.js";
+import { figures as taskFigures, outcome as taskOutcome } from "./results.js";
 import { TEXT } from "./text.js";
 
 const COLD_START_AFTER_SECONDS = 15;
@@ -55,12 +56,18 @@ export class Stage {
     byId("working").scrollIntoView({ block: "nearest" });
   }
 
+  /** A file is on its way, before its job is sent. */
+  upload() {
+    this.#showProgress(TEXT.tasks.uploading, 0, 1);
+  }
+
   /** News of the job under way. */
   progress(job) {
     this.#job = job;
     const { step, total_steps: total } = job.progress;
     const running = job.state === "running";
-    this.#showProgress(running ? TEXT.stage.running : TEXT.stage.queued, running ? step : 0, total);
+    const busy = job.request.prompt === undefined ? TEXT.tasks.running : TEXT.stage.running;
+    this.#showProgress(running ? busy : TEXT.stage.queued, running ? step : 0, total);
     byId("step").textContent = running ? TEXT.stage.step(step, total) : "";
     if (running) drawNoise(1 - step / total);
     const percent = running ? Math.floor((100 * step) / total) : 0;
@@ -74,7 +81,8 @@ export class Stage {
   async finish(job) {
     const turn = ++this.#turn;
     this.#showProgress(TEXT.stage.fetching, 1, 1);
-    const figures = job.images.map((image) => figure(job, image));
+    const made = job.files?.length ? taskFigures(job) : null;
+    const figures = made ?? job.images.map((image) => figure(job, image));
     const loads = figures.map((item) => item.querySelector("img").decode());
     const [outcome] = await Promise.allSettled([Promise.all(loads)]);
     // Something newer may have been chosen while these were on their way.
@@ -85,9 +93,10 @@ export class Stage {
     }
     this.#show({ details: true });
     byId("pictures").replaceChildren(...figures);
-    byId("details").replaceChildren(...describe(job, this.#onKeepSeed));
+    const story = describe(job, this.#onKeepSeed);
+    byId("details").replaceChildren(...(made ? taskOutcome(job) : []), ...story);
     byId("pictures").scrollIntoView({ block: "nearest" });
-    announce(TEXT.announce.done);
+    announce(made ? TEXT.tasks.done : TEXT.announce.done);
   }
 
   /**

@@ -2,8 +2,10 @@
 
 export const TEXT = {
   page: {
-    title: "Prompt to picture",
+    title: "NVFP4 DDIM",
     lead: "Diffusion quantised to NVFP4, sampled with DDIM.",
+    tabs: "What to do",
+    paint: "Picture",
   },
   key: {
     label: "API key",
@@ -65,6 +67,10 @@ export const TEXT = {
     range: (minimum, maximum) => `Choose from ${minimum} to ${maximum}.`,
     step: (step) => `Choose ${step === "1" ? "a whole number" : `a multiple of ${step}`}.`,
     interval: "Enter two numbers from 0 to 1, such as 0, 0.8.",
+    needed: "This is needed.",
+    between: (least, most) => `Choose ${least ? `at least ${least}` : ""}${least && most ? " and " : ""}${most ? `at most ${most}` : ""}.`,
+    numbers: "Enter numbers with commas between, such as 10, 20.",
+    json: "Write this as JSON.",
     tooLong: (length, limit) => `${length} characters; ${limit} are allowed.`,
   },
   stage: {
@@ -86,6 +92,29 @@ export const TEXT = {
     pixels: "Show the pixels",
     imageLost: "The picture did not load.",
     retryImage: "Load again",
+  },
+  tasks: {
+    submit: "Start",
+    automatic: "automatic",
+    optional: "(may be left out)",
+    fileMissing: "Choose a file, or drop one here.",
+    fileEmpty: "This file is empty.",
+    fileTooLarge: (size, limit) => `This file has ${size}; ${limit} are taken.`,
+    fileOfOtherType: (endings) => `Files of this kind are not taken. Taken: ${endings}`,
+    fileChosen: (name, size) => `${name}, ${size}`,
+    fileHint: (endings, limit) => `Choose or drop a file: ${endings}, up to ${limit}.`,
+    uploading: "Sending the file…",
+    uploadFailed: "The file did not arrive",
+    uploadFailedDetail: "The line was lost, or the store refused the file. Start again.",
+    running: "Working…",
+    title: (task) => `${task}: result`,
+    pictureOf: (task, name) => `${task}: ${name}`,
+    report: "Report",
+    files: "Files",
+    rows: (shown, all) => (shown < all ? `the first ${shown} of ${all}` : `${all}`),
+    yes: "yes",
+    no: "no",
+    done: "The result is ready.",
   },
   details: {
     timings: "Timings",

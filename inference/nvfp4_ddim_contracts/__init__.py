@@ -12,7 +12,7 @@ from .generation import (
     Provenance,
     Timings,
 )
-from .jobs import Job, JobAttempt, JobImage, JobPage, JobProgress, JobState
+from .jobs import Job, JobAttempt, JobFile, JobImage, JobPage, JobProgress, JobState
 from .lanes import InferenceTask, Lane, LaneOffer, LaneOffers, LaneWish
 from .manifest import ArtifactFile, LayerEntry, Manifest, WeightStorage
 from .pricing import CostEstimate
@@ -25,11 +25,13 @@ from .quantization import (
     RateDistortion,
     ScaleSearch,
 )
+from .requests import AnyRequest
 from .signatures import ManifestSignature
-from .uploads import Upload, UploadContentType, UploadRequest
+from .uploads import Upload, UploadRequest
 from .webhooks import JobEvent, JobEventType, JobRequest
 
 __all__ = [
+    "AnyRequest",
     "ArtifactFile",
     "Calibrated",
     "CostEstimate",
@@ -45,6 +47,7 @@ __all__ = [
     "JobAttempt",
     "JobEvent",
     "JobEventType",
+    "JobFile",
     "JobImage",
     "JobPage",
     "JobProgress",
@@ -66,7 +69,6 @@ __all__ = [
     "ScaleSearch",
     "Timings",
     "Upload",
-    "UploadContentType",
     "UploadRequest",
     "WeightStorage",
 ]

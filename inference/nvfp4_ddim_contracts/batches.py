@@ -1,8 +1,10 @@
 """Batches: a manifest dropped into a bucket, and what is left beside it.
 
-batches/<name>/manifest.jsonl     or manifest.csv: one `BatchRow` a line
+batches/<name>/manifest.jsonl     or manifest.csv: one `BatchRow`, or a task's request, a line
+batches/<name>/task.json          or this: `FolderTask`, done with each file beside it
 batches/<name>/errors.jsonl       lines that are no rows, `BatchRowError`
 batches/<name>/results/<id>.png   pictures; a row's second one is <id>.1.png
+batches/<name>/results/<id>/      files of a task
 batches/<name>/index.jsonl        `BatchEntry`, one per row
 batches/<name>/index.html         the same as a page
 batches/<name>/summary.json       `BatchSummary`; written last
@@ -16,41 +18,48 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints
 
 from ._base import Contract
 from .generation import GenerationRequest
+from .invocations import UploadId
 from .pricing import CostEstimate
 from .problems import FieldError
+from .requests import GENERATE, AnyRequest, task_of
+from .tasks import TaskName
 
 __all__ = [
     "BATCHES_PREFIX",
     "MANIFEST_NAMES",
     "MAX_BATCH_ROWS",
     "BatchEntry",
+    "BatchFile",
     "BatchImage",
     "BatchItem",
     "BatchRow",
     "BatchRowError",
     "BatchRowState",
     "BatchSummary",
+    "FolderTask",
     "ManifestFormat",
     "RowId",
     "batch_key",
     "batch_name",
     "batch_owner",
     "entry_key",
+    "file_key",
     "image_key",
     "row_digest",
     "run_key",
 ]
 
 BATCHES_PREFIX = "batches/"
-MANIFEST_NAMES = ("manifest.jsonl", "manifest.csv")
+MANIFEST_NAMES = ("manifest.jsonl", "manifest.csv", "task.json")
 MAX_BATCH_ROWS = 50_000
 _OWNER_PREFIX = "batch:"
 _MANIFEST_KEY = re.compile(
-    rf"{BATCHES_PREFIX}(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{{0,62}})/manifest\.(?P<format>jsonl|csv)"
+    rf"{BATCHES_PREFIX}(?P<name>[A-Za-z0-9][A-Za-z0-9._-]{{0,62}})/"
+    r"(?P<file>manifest\.jsonl|manifest\.csv|task\.json)"
 )
 
 RowId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -59,8 +68,9 @@ RowId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,6
 class ManifestFormat(StrEnum):
     """How a manifest is written."""
 
-    JSONL = "jsonl"
-    CSV = "csv"
+    JSONL = "manifest.jsonl"
+    CSV = "manifest.csv"
+    FOLDER = "task.json"
 
 
 class BatchRow(GenerationRequest):
@@ -72,6 +82,14 @@ class BatchRow(GenerationRequest):
     def request(self) -> GenerationRequest:
         """The request alone."""
         return GenerationRequest.model_validate(self.model_dump(exclude={"id"}))
+
+
+class FolderTask(Contract):
+    """`task.json`: what to do with each file of its folder. Other fields are the request's."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, hide_input_in_errors=True)
+
+    task: TaskName
 
 
 class BatchRowError(Contract):
@@ -88,7 +106,11 @@ class BatchItem(Contract):
     line: int = Field(ge=1)
     id: RowId
     digest: str = Field(description="SHA-256 of id and request; equal digests are equal work.")
-    request: GenerationRequest
+    request: AnyRequest
+    files: dict[UploadId, str] = Field(
+        default_factory=dict,
+        description="By the ids that the request names: files in the batch's folder.",
+    )
 
 
 class BatchRowState(StrEnum):
@@ -109,6 +131,14 @@ class BatchImage(Contract):
     sha256: str
 
 
+class BatchFile(Contract):
+    """A task's file in the batch's bucket; `key` is relative to the batch's folder."""
+
+    key: str
+    media_type: str
+    sha256: str
+
+
 class BatchEntry(Contract):
     """What became of a row."""
 
@@ -117,6 +147,7 @@ class BatchEntry(Contract):
     state: BatchRowState
     job_id: str | None = None
     images: tuple[BatchImage, ...] = ()
+    files: tuple[BatchFile, ...] = ()
     error: str | None = None
     busy_seconds: float = Field(0.0, ge=0, description="Time in the container.")
     reused: bool = Field(default=False, description="Whether an earlier run had finished it.")
@@ -140,7 +171,7 @@ class BatchSummary(Contract):
 def batch_name(key: str) -> tuple[str, ManifestFormat] | None:
     """The batch that a manifest's key belongs to, or None for another object."""
     match = _MANIFEST_KEY.fullmatch(key)
-    return (match["name"], ManifestFormat(match["format"])) if match else None
+    return (match["name"], ManifestFormat(match["file"])) if match else None
 
 
 def batch_owner(name: str) -> str:
@@ -170,7 +201,14 @@ def image_key(row_id: str, index: int, extension: str) -> str:
     )
 
 
-def row_digest(row_id: str, request: GenerationRequest) -> str:
+def file_key(row_id: str, name: str) -> str:
+    """Key of a task's file, relative to the batch's folder."""
+    return f"results/{row_id}/{name}"
+
+
+def row_digest(row_id: str, request: AnyRequest) -> str:
     """SHA-256 of a row; fields at their default don't count, so that new ones change nothing."""
-    text = f"{row_id}\n{request.model_dump_json(exclude_defaults=True)}"
+    task = task_of(request)
+    marked = "" if task == GENERATE else f"{task}\n"
+    text = f"{row_id}\n{marked}{request.model_dump_json(exclude_defaults=True)}"
     return hashlib.sha256(text.encode()).hexdigest()

@@ -12,18 +12,21 @@ also be lost before it, hence `queued -> queued` with the next attempt's number.
 from datetime import datetime
 from enum import StrEnum
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from ._base import Contract
-from .generation import GenerationRequest, Provenance, Timings
+from .generation import Provenance, Timings
 from .lanes import Lane
 from .pricing import CostEstimate
 from .problems import Problem
+from .requests import GENERATE, AnyRequest
+from .tasks import TaskProvenance
 
 __all__ = [
     "LEGAL_TRANSITIONS",
     "Job",
     "JobAttempt",
+    "JobFile",
     "JobImage",
     "JobPage",
     "JobProgress",
@@ -99,20 +102,38 @@ class JobImage(Contract):
     expires_at: datetime
 
 
+class JobFile(Contract):
+    """A file of a finished task and a signed link to it that works until `expires_at`."""
+
+    name: str = Field(description="Such as mask.png; report.json is always among them.")
+    media_type: str
+    url: str
+    bytes: int = Field(ge=0)
+    sha256: str
+    expires_at: datetime
+
+
 class Job(Contract):
     """A job as `GET /v1/jobs/{id}` shows it. Times are UTC."""
 
     id: str
     state: JobState
-    request: GenerationRequest
+    task: str = Field(GENERATE, description="What the request asks for.")
+    request: AnyRequest = Field(description="Files that came inside it are named by upload ids.")
     progress: JobProgress
     lane: Lane = Field(Lane.ASYNC, description="How the job is run.")
     attempt: int = Field(1, ge=1, description="The number of the latest attempt.")
     attempts: tuple[JobAttempt, ...] = Field((), description="All of them, the latest last.")
     created_at: datetime
     updated_at: datetime
-    images: tuple[JobImage, ...] = ()
-    provenance: Provenance | None = None
+    images: tuple[JobImage, ...] = Field((), description="Of a job that paints.")
+    report: dict[str, JsonValue] | None = Field(
+        None,
+        description="The finished task's own report. Null in lists, and where it is very long: it "
+        "is among the files, too.",
+    )
+    files: tuple[JobFile, ...] = Field((), description="Of any other task.")
+    provenance: Provenance | TaskProvenance | None = None
     timings: Timings | None = None
     cost_estimate: CostEstimate | None = Field(
         None,

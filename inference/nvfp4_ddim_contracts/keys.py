@@ -23,6 +23,7 @@ __all__ = [
     "manifest_key",
     "pointer_history_key",
     "public_key_key",
+    "result_file_key",
     "result_image_key",
     "signature_key",
     "upload_key",
@@ -78,6 +79,11 @@ def job_input_key(job_id: str, attempt: int) -> str:
 def result_image_key(job_id: str, index: int, extension: str) -> str:
     """Key of a finished picture, served by the CDN under the same path."""
     return f"{RESULTS_PREFIX}{job_id}/{index}.{extension}"
+
+
+def result_file_key(job_id: str, name: str) -> str:
+    """Key of a file that a task has made, served by the CDN under the same path."""
+    return f"{RESULTS_PREFIX}{job_id}/{name}"
 
 
 def upload_key(owner: str, upload_id: str) -> str:

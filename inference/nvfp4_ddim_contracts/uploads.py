@@ -8,33 +8,56 @@ Source: Amazon S3 API reference, "POST Object".
 """
 
 from datetime import datetime
-from enum import StrEnum
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, model_validator
 
 from ._base import Contract
 from .keys import UPLOAD_ID_PATTERN
+from .tasks import TASKS
 
 __all__ = [
     "MAX_UPLOAD_BYTES",
+    "UPLOAD_CONTENT_TYPES",
     "UPLOAD_SECONDS",
     "Upload",
     "UploadContentType",
     "UploadRequest",
+    "max_upload_bytes",
 ]
 
-MAX_UPLOAD_BYTES = 20 * 1024 * 1024
 UPLOAD_SECONDS = 900
+_ORDINARY_BYTES = 20 * 1024 * 1024
+# Pictures and lists of requests, whether a task takes them or not.
+_ALWAYS = ("image/png", "image/jpeg", "image/webp", "application/jsonl", "text/csv")
+_SLOTS = tuple(slot for spec in TASKS.values() for slot in spec.inputs)
+
+UPLOAD_CONTENT_TYPES: tuple[str, ...] = tuple(
+    dict.fromkeys((*_ALWAYS, *(each for slot in _SLOTS for each in slot.media_types)))
+)
+"""What may be uploaded: what the tasks take, pictures, and lists of requests."""
+
+MAX_UPLOAD_BYTES = max(_ORDINARY_BYTES, *(slot.max_bytes for slot in _SLOTS), 0)
+"""Of any type; `max_upload_bytes` says how many of one."""
 
 
-class UploadContentType(StrEnum):
-    """What may be uploaded: pictures, and lists of requests."""
+def max_upload_bytes(content_type: str) -> int:
+    """Most bytes of an upload of a type: as many as the task takes that takes most."""
+    taken = [slot.max_bytes for slot in _SLOTS if content_type in slot.media_types]
+    return max([*taken, _ORDINARY_BYTES] if content_type in _ALWAYS else taken, default=0)
 
-    PNG = "image/png"
-    JPEG = "image/jpeg"
-    WEBP = "image/webp"
-    JSON_LINES = "application/jsonl"
-    CSV = "text/csv"
+
+def _check_type(content_type: str) -> str:
+    if content_type not in UPLOAD_CONTENT_TYPES:
+        raise ValueError(f"can't be uploaded; there are {', '.join(UPLOAD_CONTENT_TYPES)}")
+    return content_type
+
+
+UploadContentType = Annotated[
+    str,
+    AfterValidator(_check_type),
+    Field(json_schema_extra={"enum": list(UPLOAD_CONTENT_TYPES)}),
+]
 
 
 class UploadRequest(Contract):
@@ -42,6 +65,13 @@ class UploadRequest(Contract):
 
     content_type: UploadContentType
     size_bytes: int = Field(ge=1, le=MAX_UPLOAD_BYTES)
+
+    @model_validator(mode="after")
+    def _fits_its_type(self) -> Self:
+        limit = max_upload_bytes(self.content_type)
+        if self.size_bytes > limit:
+            raise ValueError(f"a file of this type may have {limit} bytes")
+        return self
 
 
 class Upload(Contract):

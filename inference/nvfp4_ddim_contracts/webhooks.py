@@ -12,15 +12,16 @@ Source: https://github.com/standard-webhooks/standard-webhooks, spec/standard-we
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, RootModel, StringConstraints, create_model
 
 from ._base import Contract
-from .generation import GenerationRequest
 from .jobs import Job, JobState
 from .lanes import LaneWish
+from .requests import AnyRequest, ByTask, request_in, request_type
 
 __all__ = [
     "MAX_WEBHOOK_URL_CHARACTERS",
@@ -29,6 +30,7 @@ __all__ = [
     "WEBHOOK_TIMESTAMP_HEADER",
     "JobEvent",
     "JobEventType",
+    "JobOptions",
     "JobRequest",
     "WebhookSecret",
     "WebhookUrl",
@@ -62,8 +64,8 @@ WebhookUrl = Annotated[
 ]
 
 
-class JobRequest(GenerationRequest):
-    """The body of `POST /v1/jobs`: what to generate, by which lane, and whom to tell at its end."""
+class JobOptions(Contract):
+    """What a request says that is the service's business and not the container's."""
 
     lane: LaneWish = Field(
         LaneWish.AUTO,
@@ -75,10 +77,49 @@ class JobRequest(GenerationRequest):
         description="Gets a signed POST when the job has ended: see GET /v1/webhooks/secret.",
     )
 
+
+@cache
+def _with_options(request: type[Contract]) -> type[Contract]:
+    name = f"{request.__name__.removesuffix('Request')}JobRequest"
+    return create_model(name, __base__=(JobOptions, request), __doc__=request.__doc__)
+
+
+if TYPE_CHECKING:
+    _AnyJob: TypeAlias = JobOptions
+else:
+    _AnyJob = Annotated[Any, ByTask(lambda task: _with_options(request_type(task)))]
+
+
+class JobRequest(RootModel[_AnyJob]):
+    """The body of `POST /v1/jobs`: a request of any task, by which lane, and whom to tell.
+
+    Without `task` it asks for a picture.
+    """
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    def __init__(self, /, root: Any = None, **fields: Any) -> None:
+        """Read a request, given as one value or field by field.
+
+        Raises:
+            pydantic.ValidationError: It fits no task.
+        """
+        super().__init__(root=fields if root is None else root)
+
     @property
-    def generation(self) -> GenerationRequest:
+    def lane(self) -> LaneWish:
+        """How the job is to be run."""
+        return self.root.lane
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Whom to tell of its end."""
+        return self.root.webhook_url
+
+    @property
+    def request(self) -> AnyRequest:
         """What the container needs to know."""
-        return GenerationRequest.model_validate(self.model_dump(exclude={"lane", "webhook_url"}))
+        return request_in(self.root)
 
 
 class JobEventType(StrEnum):

@@ -2,6 +2,7 @@
 
 NVFP4Error
 ├── InvalidInputError            an argument is out of range, of the wrong kind or not finite
+│   └── BitstreamError           a compressed picture is foreign, truncated or altered
 ├── ArtifactError                something is wrong with an artifact directory
 │   ├── ArtifactNotFoundError    no manifest: not an artifact, or never finished
 │   ├── ArtifactCorruptError     truncated or altered: size or checksum does not match
@@ -20,6 +21,7 @@ __all__ = [
     "ArtifactFormatError",
     "ArtifactNotFoundError",
     "ArtifactVersionError",
+    "BitstreamError",
     "BudgetExceededError",
     "GenerationCancelled",
     "HardwareError",
@@ -36,6 +38,10 @@ class NVFP4Error(Exception):
 
 class InvalidInputError(NVFP4Error, ValueError):
     """An argument is out of range, of the wrong kind or not finite."""
+
+
+class BitstreamError(InvalidInputError):
+    """A compressed picture is foreign, truncated, altered, or was made with another model."""
 
 
 class ArtifactError(NVFP4Error):

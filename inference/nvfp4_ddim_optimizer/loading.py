@@ -1,7 +1,7 @@
 """Load a model from wherever it is, and set it up the way the machine can run it best."""
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from nvfp4_ddim_contracts import DataFree, ScaleSearch
+from nvfp4_ddim_contracts.tasks import TaskName
 from nvfp4_ddim_optimizer.artifacts import (
     default_cache_directory,
     load_artifact,
@@ -33,6 +34,8 @@ from nvfp4_ddim_optimizer.sources import (
 )
 from nvfp4_ddim_optimizer.streaming import open_model
 from nvfp4_ddim_optimizer.tasks import TextConditioner, TextToImageModel
+from nvfp4_ddim_optimizer.tasks.base import Task
+from nvfp4_ddim_optimizer.tasks.interpolate import PictureInterpolationTask
 from nvfp4_ddim_optimizer.tasks.stripes import can_decode_in_stripes
 
 __all__ = ["LoadedModel", "load_model"]
@@ -70,6 +73,11 @@ class LoadedModel:
     plan: ExecutionPlan
     model: TextToImageModel
     conditioner: TextConditioner
+
+    @property
+    def tasks(self) -> Mapping[TaskName, Task[Any, Any]]:
+        """What it can be asked to do beside painting from text."""
+        return {TaskName.INTERPOLATE: PictureInterpolationTask(self.model, self.conditioner)}
 
     @property
     def weight_bytes(self) -> int:

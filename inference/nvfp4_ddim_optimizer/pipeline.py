@@ -25,18 +25,18 @@ from nvfp4_ddim_optimizer.nn.scaled_matmul import has_fp4_matmul
 from nvfp4_ddim_optimizer.presets import get_preset
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 from nvfp4_ddim_optimizer.sources import locate_model
-from nvfp4_ddim_optimizer.task_methods import TaskMethods
 from nvfp4_ddim_optimizer.tasks import (
     PreviewDecoder,
     default_preview,
     generate_images,
     match_prompts,
 )
+from nvfp4_ddim_optimizer.uses import Uses
 
 __all__ = ["OptimizationPipeline"]
 
 
-class OptimizationPipeline(TaskMethods):
+class OptimizationPipeline(Uses):
     """A diffusion model in NVFP4, sampled with DDIM.
 
     Example:
@@ -64,8 +64,8 @@ class OptimizationPipeline(TaskMethods):
         self._loaded = loaded
         self._preset = get_preset(preset)
         self._memory_limit = memory_limit
-        tasks = loaded.tasks if isinstance(loaded, LoadedTasks) else {}
-        super().__init__(loaded.name, tasks, self._preset.name)
+        paints = isinstance(loaded, LoadedModel)
+        super().__init__(loaded.name, loaded.tasks, self._preset.name, paints=paints)
 
     @property
     def _painter(self) -> LoadedModel:

@@ -21,7 +21,12 @@ class TaskMethods:
     """The part of a pipeline that runs tasks."""
 
     def __init__(
-        self, model_name: str, tasks: Mapping[TaskName, Task[Any, Any]], preset: Preset
+        self,
+        model_name: str,
+        tasks: Mapping[TaskName, Task[Any, Any]],
+        preset: Preset,
+        *,
+        paints: bool,
     ) -> None:
         """Take the tasks of a model.
 
@@ -29,15 +34,17 @@ class TaskMethods:
             model_name: For messages.
             tasks: What it can do beside painting from text.
             preset: Whose number of steps is the default.
+            paints: Whether it paints from text.
         """
         self._model_name = model_name
         self._tasks = tasks
         self._task_preset = preset
+        self._paints = paints
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """What the model can be asked to do."""
-        return tuple(self._tasks) or ("generate",)
+        return ("generate", *self._tasks) if self._paints else tuple(self._tasks)
 
     def task(self, name: str) -> Task[Any, Any]:
         """One of the model's tasks.
@@ -88,14 +95,25 @@ class TaskMethods:
         """
         found = self.task(task)
         _check_inputs(found.spec, inputs)
-        steps = self._task_preset.steps if num_inference_steps is None else num_inference_steps
         options = RunOptions(
-            steps,
+            self._steps(num_inference_steps),
             secrets.randbelow(MAX_SEED + 1) if seed is None else seed,
             on_step,
             should_cancel,
         )
-        return found.run(inputs, _parse(found.spec, parameters), options)
+        return found.run(inputs, self._parameters(found.spec.name, parameters), options)
+
+    def _steps(self, given: int | None) -> int:
+        return self._task_preset.steps if given is None else given
+
+    @staticmethod
+    def _parameters(name: TaskName, given: Mapping[str, Any] | Contract | None) -> Contract:
+        """A task's parameters, checked.
+
+        Raises:
+            InvalidInputError: One is unknown or out of range.
+        """
+        return _parse(TASKS[name], given)
 
 
 def _check_inputs(spec: TaskSpec, inputs: Mapping[str, bytes]) -> None:

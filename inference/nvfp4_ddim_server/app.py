@@ -17,6 +17,8 @@ from .errors import ServerError
 from .invocation import Invocation
 from .loading import (
     artifact_loader,
+    bundled_artifact,
+    connect_inputs,
     connect_progress,
     connect_registry,
     decompressed_directory,
@@ -25,7 +27,14 @@ from .loading import (
 )
 from .model_pool import ModelPool
 from .models import RegistryModels
-from .ports import ArtifactLoader, ModelRegistry, PipelineLoader, ProgressSink
+from .ports import (
+    ArtifactLoader,
+    BundledModels,
+    InputStore,
+    ModelRegistry,
+    PipelineLoader,
+    ProgressSink,
+)
 from .problems import problem_response
 from .service import InferenceService
 from .settings import ServerSettings
@@ -40,6 +49,8 @@ def create_app(
     load_artifact: ArtifactLoader | None = None,
     registry: ModelRegistry | None = None,
     sink: ProgressSink | None = None,
+    bundled: BundledModels | None = None,
+    inputs: InputStore | None = None,
     on_broken: Callable[[], None] = lambda: None,
 ) -> Starlette:
     """Make the ASGI application; the model starts to load with its lifespan.
@@ -47,10 +58,12 @@ def create_app(
     Args:
         settings: What an operator can set.
         load_pipeline: Verifies and loads the model; by default the artifact in `model_dir`.
-        load_artifact: The same for models of the registry; by default the library's loader.
+        load_artifact: The same for other models; by default the library's loader.
         registry: Other models that requests may name; by default those of the artifact bucket, if
             one is set.
         sink: Where jobs' progress goes; by default the job table, if one is set.
+        bundled: Models that come with the library; by default those that do.
+        inputs: Callers' files; by default those of the upload bucket, if one is set.
         on_broken: Called once, on another thread, when the model can't be loaded or the
             accelerator is lost. `/ping` answers 503 with the reason from then on.
 
@@ -59,15 +72,15 @@ def create_app(
         `app.state.is_worker_gone` says whether no thread is left in the sampler.
 
     Raises:
-        StartError: Progress or a registry is wanted, but AWS can't be used.
+        StartError: Progress, a registry or uploads are wanted, but AWS can't be used.
     """
     models = None
+    pool = ModelPool(load_artifact or artifact_loader(settings), settings.model_memory_bytes)
     if registry := registry or connect_registry(settings):
         store = ArtifactStore(
             registry, settings.model_cache_dir, settings.model_disk_bytes, decompressed_directory
         )
-        pool = ModelPool(load_artifact or artifact_loader(settings), settings.model_memory_bytes)
-        models = RegistryModels(registry, store, pool)
+        models = RegistryModels(registry, store)
     if load_pipeline is None:
         is_registrys = settings.model_source == "registry"
         load_pipeline = (
@@ -81,6 +94,9 @@ def create_app(
         sink or connect_progress(settings),
         on_broken,
         models,
+        pool=pool,
+        bundled=bundled or bundled_artifact,
+        inputs=inputs or connect_inputs(settings),
     )
 
     @asynccontextmanager

@@ -7,6 +7,7 @@ ServerError
 │   ├── MalformedBodyError      the body is not JSON
 │   ├── InvalidFieldsError      fields are missing, unknown, out of range or over a limit
 │   ├── BodyTooLargeError       the body has more bytes than any legal request
+│   ├── InputTooLargeError      a file has more bytes than the task takes
 │   ├── MediaTypeError          the body is declared to be something other than JSON
 │   ├── NotAcceptableError      none of the encodings the caller accepts can be had
 │   ├── UnknownModelError       no model of that name is being served
@@ -17,7 +18,8 @@ ServerError
 │   ├── NotReadyError           still loading, shutting down, or broken
 │   ├── QueueFullError          as many requests wait as may wait
 │   ├── DiskFullError           the models in use leave no room for another
-│   └── RegistryError           the model registry can't be read
+│   ├── RegistryError           the model registry can't be read
+│   └── InputsUnavailableError  callers' files can't be read
 ├── StoppedError                the request was begun and deliberately not finished
 │   ├── JobCancelledError       its job was cancelled or has ended otherwise
 │   ├── ClientGoneError         the caller closed the connection
@@ -36,6 +38,8 @@ __all__ = [
     "DeviceLostError",
     "DiskFullError",
     "GenerationFailedError",
+    "InputTooLargeError",
+    "InputsUnavailableError",
     "InvalidFieldsError",
     "JobCancelledError",
     "MalformedBodyError",
@@ -90,6 +94,10 @@ class BodyTooLargeError(RequestError):
     """The body has more bytes than any legal request."""
 
 
+class InputTooLargeError(RequestError):
+    """A file has more bytes than the task takes."""
+
+
 class MediaTypeError(RequestError):
     """The body is declared to be something other than JSON."""
 
@@ -139,6 +147,10 @@ class DiskFullError(UnavailableError):
 
 class RegistryError(UnavailableError):
     """The model registry can't be read now."""
+
+
+class InputsUnavailableError(UnavailableError):
+    """Callers' files can't be read now."""
 
 
 class StoppedError(ServerError):

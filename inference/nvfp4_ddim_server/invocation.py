@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import functools
-import importlib.metadata
 import logging
 import time
 from dataclasses import asdict
@@ -22,16 +20,20 @@ from nvfp4_ddim_contracts import (
     Provenance,
     Timings,
 )
+from nvfp4_ddim_contracts.invocations import InvocationRequest
 from nvfp4_ddim_contracts.keys import job_id_from_attributes
+from nvfp4_ddim_contracts.requests import task_of
 from nvfp4_ddim_optimizer.encoding import encode_image
 
 from .errors import BodyTooLargeError, InvalidFieldsError, MalformedBodyError
 from .negotiation import check_content_type, choose_representation
 from .planning import Plan
 from .problems import problem_response
-from .queueing import Painted
+from .queueing import Finished
 from .service import InferenceService, PlannedRequest
 from .settings import ServerSettings
+from .task_answers import TaskAnswer, fact_headers, library_version, task_provenance
+from .task_planning import TaskPlan
 
 __all__ = ["Invocation"]
 
@@ -52,11 +54,11 @@ class Invocation:
         self._request = request
         self._job_id = job_id_from_attributes(request.headers.get(CUSTOM_ATTRIBUTES, ""))
         self._begun = time.monotonic()
-        # The prompt is nobody's business but its author's, so it is never logged.
+        # The prompt, or a file, is nobody's business but its author's, so neither is ever logged.
         self._fields: dict[str, Any] = {"job_id": self._job_id}
 
     async def answer(self) -> Response:
-        """Answer with pictures or a problem, and log one line about it."""
+        """Answer with pictures, a task's output or a problem, and log one line about it."""
         try:
             response = await self._respond()
         except Exception as error:
@@ -72,15 +74,36 @@ class Invocation:
     async def _respond(self) -> Response:
         self._service.check_ready()
         check_content_type(self._request.headers.get("content-type"))
-        wishes = await self._read()
-        is_bare, image_format = choose_representation(self._request.headers.get("accept"), wishes)
-        async with self._service.planned(wishes) as planned:
-            return await self._paint(planned, is_bare, image_format)
+        message = await self._read()
+        wishes = message.request
+        self._fields["task"] = task_of(wishes)
+        accept = self._request.headers.get("accept")
+        if isinstance(wishes, GenerationRequest):
+            is_bare, image_format = choose_representation(accept, wishes)
+            async with self._service.planned(wishes) as planned:
+                return await self._paint(planned, is_bare, image_format)
+        async with self._service.planned(wishes, message.upload_keys) as planned:
+            return await self._do(planned, accept)
+
+    async def _do(self, planned: PlannedRequest, accept: str | None) -> Response:
+        plan = planned.plan
+        if not isinstance(plan, TaskPlan):
+            raise TypeError("A task's request has a task's plan.")
+        provenance = task_provenance(planned, plan)
+        self._fields |= provenance.model_dump(mode="json", exclude={"library_version"})
+        waited = time.monotonic() - self._begun
+        finished = await self._service.carry_out(plan, self._job_id, self._client_gone, waited)
+        answer = await asyncio.to_thread(TaskAnswer.of, finished, plan, provenance)
+        self._fields |= {name: round(value, 3) for name, value in answer.result.timings}
+        return answer.response(accept)
 
     async def _paint(
         self, planned: PlannedRequest, is_bare: bool, image_format: ImageFormat
     ) -> Response:
-        plan, provenance = planned.plan, _provenance(planned)
+        plan = planned.plan
+        if not isinstance(plan, Plan):
+            raise TypeError("A request for pictures has a plan for pictures.")
+        provenance = _provenance(planned, plan)
         self._fields |= provenance.model_dump(mode="json", exclude={"library_version"})
         self._fields |= {
             "width": plan.key.width,
@@ -88,7 +111,7 @@ class Invocation:
             "num_images": len(plan.seeds),
         }
         waited = time.monotonic() - self._begun
-        painted = await self._service.paint(plan, self._job_id, self._client_gone, waited)
+        painted = await self._service.carry_out(plan, self._job_id, self._client_gone, waited)
         result = await self._encode(painted, plan, image_format, provenance)
         self._fields |= {name: round(value, 3) for name, value in result.timings}
         if not is_bare:
@@ -96,10 +119,10 @@ class Invocation:
         return Response(
             result.images[0].data,
             media_type=f"image/{image_format}",
-            headers=_headers(result),
+            headers=fact_headers(result.provenance, result.timings),
         )
 
-    async def _read(self) -> GenerationRequest:
+    async def _read(self) -> InvocationRequest:
         limit = self._settings.max_body_bytes
         too_large = BodyTooLargeError(f"The body has more than {limit} bytes.")
         declared = self._request.headers.get("content-length", "0")
@@ -111,7 +134,7 @@ class Invocation:
             if len(body) > limit:
                 raise too_large
         try:
-            return GenerationRequest.model_validate_json(bytes(body))
+            return await asyncio.to_thread(InvocationRequest.model_validate_json, bytes(body))
         except ValidationError as error:
             faults = error.errors(include_url=False, include_input=False, include_context=False)
             if any(fault["type"] == "json_invalid" for fault in faults):
@@ -131,11 +154,11 @@ class Invocation:
 
     @staticmethod
     async def _encode(
-        painted: Painted, plan: Plan, image_format: ImageFormat, provenance: Provenance
+        painted: Finished, plan: Plan, image_format: ImageFormat, provenance: Provenance
     ) -> GenerationResult:
         begun = time.monotonic()
         images = []
-        for seed, image in zip(plan.seeds, painted.images, strict=True):
+        for seed, image in zip(plan.seeds, painted.results, strict=True):
             origin = provenance.model_copy(update={"seed": seed})
             data = await asyncio.to_thread(encode_image, image, image_format, origin)
             images.append(
@@ -158,8 +181,8 @@ class Invocation:
         )
 
 
-def _provenance(planned: PlannedRequest) -> Provenance:
-    key = planned.plan.key
+def _provenance(planned: PlannedRequest, plan: Plan) -> Provenance:
+    key = plan.key
     return Provenance(
         model=planned.model_name,
         artifact_sha256=planned.artifact_sha256,
@@ -167,22 +190,8 @@ def _provenance(planned: PlannedRequest) -> Provenance:
         num_inference_steps=key.num_inference_steps,
         guidance_scale=key.guidance_scale,
         eta=key.eta,
-        seed=planned.plan.seeds[0],
+        seed=plan.seeds[0],
         **asdict(key.shortcuts),
         execution_path=planned.execution_path,
-        library_version=_library_version(),
+        library_version=library_version(),
     )
-
-
-@functools.cache
-def _library_version() -> str:
-    return importlib.metadata.version("nvfp4-ddim-optimizer")
-
-
-def _headers(result: GenerationResult) -> dict[str, str]:
-    """Provenance and timings of a bare picture, such as `X-NVFP4-DDIM-Seed`."""
-    facts = result.provenance.model_dump(mode="json") | result.timings.model_dump(mode="json")
-    return {
-        f"X-NVFP4-DDIM-{name.replace('_', '-').title()}": str(value)
-        for name, value in facts.items()
-    }

@@ -1,17 +1,32 @@
 """The adapters of a real server: the library's pipeline, and what AWS has where it is set."""
 
+import hashlib
 from pathlib import Path
+
+from nvfp4_ddim_contracts import Manifest
+from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
 
 from .artifact_store import ArtifactStore
 from .dynamodb_progress import DynamoDBProgress
 from .errors import StartError
-from .ports import ArtifactLoader, ModelRegistry, Pipeline, PipelineLoader, ProgressSink
+from .ports import (
+    ArtifactLoader,
+    InputStore,
+    ModelRegistry,
+    Pipeline,
+    PipelineLoader,
+    ProgressSink,
+    StoredArtifact,
+)
 from .progress import NoProgress
+from .s3_inputs import S3Inputs
 from .s3_registry import S3ModelRegistry
 from .settings import ServerSettings
 
 __all__ = [
     "artifact_loader",
+    "bundled_artifact",
+    "connect_inputs",
     "connect_progress",
     "connect_registry",
     "decompressed_directory",
@@ -96,6 +111,34 @@ def connect_registry(settings: ServerSettings) -> ModelRegistry | None:
     if settings.artifact_bucket is None:
         return None
     return S3ModelRegistry.connect(settings.artifact_bucket)
+
+
+def connect_inputs(settings: ServerSettings) -> InputStore | None:
+    """Callers' uploads, or None where no bucket is set.
+
+    Raises:
+        StartError: A bucket is set, but AWS can't be used from here.
+    """
+    if settings.upload_bucket is None:
+        return None
+    return S3Inputs.connect(settings.upload_bucket)
+
+
+def bundled_artifact(name: str) -> StoredArtifact | None:
+    """The artifact of a model that comes with the library, or None."""
+    # Imported here: see above.
+    from nvfp4_ddim_optimizer.sources import bundled_models
+
+    directory = bundled_models().get(name)
+    if directory is None:
+        return None
+    data = (directory / MANIFEST_NAME).read_bytes()
+    manifest = Manifest.model_validate_json(data)
+    return StoredArtifact(
+        hashlib.sha256(data).hexdigest(),
+        directory,
+        manifest.artifact_bytes + manifest.original_bytes,
+    )
 
 
 def decompressed_directory(artifact_sha256: str) -> Path:

@@ -9,7 +9,6 @@ from nvfp4_ddim_contracts.models import LiveModel
 
 from .artifact_store import ArtifactStore
 from .errors import RegistryError, UnknownModelError
-from .model_pool import ModelPool
 from .ports import ModelRegistry, Pipeline, StoredArtifact
 
 __all__ = ["RegistryModels"]
@@ -21,15 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 class RegistryModels:
-    """Registry, disk and memory, for use from the event loop.
+    """Registry and disk, for use from the event loop."""
 
-    Attributes:
-        pool: Models in memory; only the worker's thread may use it.
-    """
-
-    def __init__(self, registry: ModelRegistry, store: ArtifactStore, pool: ModelPool) -> None:
+    def __init__(self, registry: ModelRegistry, store: ArtifactStore) -> None:
         """Put the parts together."""
-        self.pool = pool
         self._registry = registry
         self._store = store
         self._threads = ThreadPoolExecutor(_FETCHES_AT_ONCE, thread_name_prefix="models")

@@ -4,6 +4,7 @@ Source: RFC 9110, sections 8.3 (Content-Type) and 12.5.1 (Accept).
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from email.message import Message
 
@@ -11,7 +12,7 @@ from nvfp4_ddim_contracts import GenerationRequest, ImageFormat
 
 from .errors import MediaTypeError, NotAcceptableError
 
-__all__ = ["check_content_type", "choose_representation"]
+__all__ = ["check_content_type", "choose_file", "choose_representation"]
 
 JSON = "application/json"
 _WEIGHT = re.compile(r"q=(0(?:\.\d{0,3})?|1(?:\.0{0,3})?)")
@@ -77,6 +78,28 @@ def choose_representation(
     if best == JSON:
         return False, request.image_format
     return True, _IMAGE_TYPES[best]
+
+
+def choose_file(accept: str | None, media_types: Sequence[str]) -> int | None:
+    """Choose between JSON and one of a task's files.
+
+    Args:
+        accept: The Accept header; absent means anything.
+        media_types: Of the files. Of several of one type none can be asked for by it.
+
+    Returns:
+        The file's index, or None for JSON.
+
+    Raises:
+        NotAcceptableError: Nothing acceptable can be had.
+    """
+    ranges = _parse(accept or "*/*")
+    single = [each for each in media_types if media_types.count(each) == 1]
+    offers = [JSON, *single]
+    best = max(offers, key=lambda offer: _quality(offer, ranges))
+    if _quality(best, ranges) <= 0:
+        raise NotAcceptableError(f"This can be had as {', '.join(offers)}.")
+    return None if best == JSON else media_types.index(best)
 
 
 def _quality(offer: str, ranges: list[_Range]) -> float:

@@ -1,25 +1,31 @@
-"""What the server needs from others: a pipeline that paints, and a place to report progress to."""
+"""What the server needs from others: pipelines, files, and a place to report progress to."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, Self
 
 from PIL.Image import Image
 
+from nvfp4_ddim_contracts._base import Contract
 from nvfp4_ddim_contracts.lanes import InferenceTask
 from nvfp4_ddim_contracts.models import LiveModel
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
 __all__ = [
     "ArtifactLoader",
+    "BundledModels",
+    "InputStore",
     "ModelRegistry",
+    "OutputFile",
     "Pipeline",
     "PipelineLoader",
     "ProgressSink",
     "Step",
     "StoredArtifact",
+    "StoredInput",
     "TaskBoard",
+    "TaskOutput",
 ]
 
 
@@ -36,6 +42,47 @@ class StoredArtifact:
     sha256: str
     directory: Path
     upper_bytes: int
+
+
+@dataclass(frozen=True)
+class StoredInput:
+    """A file that a caller brought before.
+
+    Attributes:
+        data: Its bytes.
+        content_type: What it was said to be.
+    """
+
+    data: bytes
+    content_type: str
+
+
+class OutputFile(Protocol):
+    """One file of a task's output."""
+
+    @property
+    def name(self) -> str:
+        """Such as mask.png."""
+
+    @property
+    def media_type(self) -> str:
+        """Such as image/png."""
+
+    @property
+    def data(self) -> bytes:
+        """Its bytes."""
+
+
+class TaskOutput(Protocol):
+    """What a task answers."""
+
+    @property
+    def report(self) -> Contract:
+        """The JSON part."""
+
+    @property
+    def files(self) -> Sequence[OutputFile]:
+        """The files."""
 
 
 class Step(Protocol):
@@ -85,6 +132,26 @@ class Pipeline(Protocol):
     def default_guidance_scale(self) -> float:
         """Guidance scale when a request gives none."""
 
+    @property
+    def tasks(self) -> Sequence[str]:
+        """What the model can be asked to do."""
+
+    def task(self, name: str) -> object:
+        """One of them; raises what makes it impossible."""
+
+    def run(
+        self,
+        task: str,
+        inputs: Mapping[str, bytes],
+        parameters: Contract,
+        *,
+        num_inference_steps: int,
+        seed: int,
+        on_step: Callable[[Step], None],
+        should_cancel: Callable[[], bool],
+    ) -> TaskOutput:
+        """Do a task other than painting."""
+
     def with_preset(self, preset: str) -> Self:
         """The same weights under another preset."""
 
@@ -123,6 +190,22 @@ PipelineLoader = Callable[[], Pipeline]
 
 ArtifactLoader = Callable[[Path], Pipeline]
 """Verifies and loads the artifact in a directory; raises what makes that impossible."""
+
+
+BundledModels = Callable[[str], StoredArtifact | None]
+"""The artifact of a model that comes with the library, by its name; None where there is none."""
+
+
+class InputStore(Protocol):
+    """Where callers' files lie."""
+
+    def read(self, key: str, limit_bytes: int) -> StoredInput | None:
+        """A file, or None where there is none.
+
+        Raises:
+            InputTooLargeError: It has more than `limit_bytes`.
+            InputsUnavailableError: It can't be read now.
+        """
 
 
 class ModelRegistry(Protocol):

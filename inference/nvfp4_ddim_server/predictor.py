@@ -9,7 +9,13 @@ from dataclasses import asdict
 from PIL.Image import Image
 
 from nvfp4_ddim_contracts import FieldError, Preset
-from nvfp4_ddim_optimizer.errors import GenerationCancelled, InvalidInputError, NVFP4Error
+from nvfp4_ddim_contracts.requests import GENERATE
+from nvfp4_ddim_optimizer.errors import (
+    GenerationCancelled,
+    InvalidInputError,
+    ModelNotSupportedError,
+    NVFP4Error,
+)
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
 
 from .errors import (
@@ -23,7 +29,8 @@ from .errors import (
 )
 from .model_pool import ModelPool
 from .planning import BatchKey
-from .ports import Pipeline, PipelineLoader, Step, StoredArtifact
+from .ports import Pipeline, PipelineLoader, Step, StoredArtifact, TaskOutput
+from .task_planning import TaskPlan
 
 __all__ = ["Predictor"]
 
@@ -109,7 +116,8 @@ class Predictor:
             )
         loaded = time.monotonic()
         pipelines = {preset: pipeline.with_preset(preset) for preset in Preset}
-        self._warm_up(pipelines[Preset.FAST])
+        if GENERATE in pipeline.tasks:
+            self._warm_up(pipelines[Preset.FAST])
         self._pipelines = pipelines
         logger.info(
             "model ready",
@@ -175,7 +183,51 @@ class Predictor:
             except GenerationCancelled:
                 return None
             except InvalidInputError as error:
-                raise InvalidFieldsError([FieldError(field="body", message=str(error))]) from error
+                raise _refused("body", error) from error
+
+    def run_task(
+        self,
+        plan: TaskPlan,
+        *,
+        on_step: Callable[[int, int], None],
+        should_cancel: Callable[[], bool],
+    ) -> TaskOutput | None:
+        """Do a task.
+
+        Args:
+            plan: What to do.
+            on_step: Called with the numbers of finished and of all steps.
+            should_cancel: Asked between steps.
+
+        Returns:
+            Its output, or None when cancelled.
+
+        Raises:
+            InvalidFieldsError: The model can't do it, or not with these files.
+            GenerationFailedError: Anything else went wrong.
+            DeviceLostError: The accelerator failed; only a new process mends it.
+        """
+
+        def forward(step: Step) -> None:
+            on_step(step.step, step.total)
+
+        with _translated(f"There is not enough memory to {plan.task} this."):
+            try:
+                return self.pipelines_of(plan.artifact)[plan.preset].run(
+                    plan.task,
+                    plan.inputs,
+                    plan.parameters,
+                    num_inference_steps=plan.num_inference_steps,
+                    seed=plan.seed,
+                    on_step=forward,
+                    should_cancel=should_cancel,
+                )
+            except GenerationCancelled:
+                return None
+            except InvalidInputError as error:
+                raise _refused("inputs", error) from error
+            except ModelNotSupportedError as error:
+                raise _refused("model", error) from error
 
     @staticmethod
     def _warm_up(pipeline: Pipeline) -> None:
@@ -192,6 +244,10 @@ class Predictor:
             on_step=lambda _step: None,
             should_cancel=lambda: False,
         )
+
+
+def _refused(field: str, error: Exception) -> InvalidFieldsError:
+    return InvalidFieldsError([FieldError(field=field, message=str(error))])
 
 
 @contextmanager

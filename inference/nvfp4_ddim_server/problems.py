@@ -14,6 +14,8 @@ from .errors import (
     BodyTooLargeError,
     DiskFullError,
     GenerationFailedError,
+    InputsUnavailableError,
+    InputTooLargeError,
     InvalidFieldsError,
     MalformedBodyError,
     MediaTypeError,
@@ -53,6 +55,11 @@ _KINDS: Mapping[type[Exception], _Kind] = {
         "The body is too large",
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ),
+    InputTooLargeError: _Kind(
+        ProblemType.PAYLOAD_TOO_LARGE,
+        "A file is too large",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    ),
     MediaTypeError: _Kind(
         ProblemType.UNSUPPORTED_MEDIA_TYPE,
         "The body has the wrong media type",
@@ -80,6 +87,9 @@ _KINDS: Mapping[type[Exception], _Kind] = {
     ),
     RegistryError: _Kind(
         ProblemType.NOT_READY, "Models can't be fetched now", HTTPStatus.SERVICE_UNAVAILABLE
+    ),
+    InputsUnavailableError: _Kind(
+        ProblemType.NOT_READY, "Files can't be fetched now", HTTPStatus.SERVICE_UNAVAILABLE
     ),
     QueueFullError: _Kind(
         ProblemType.OVERLOADED, "Too many requests wait", HTTPStatus.TOO_MANY_REQUESTS

@@ -39,7 +39,7 @@ class JobReporter:
         Args:
             sink: Where to report to.
             job_id: The job.
-            total_steps: Sampler steps of all its pictures.
+            total_steps: Sampler steps of all its pictures, as far as they are known.
             on_unwanted: Called once, on the reporter's thread, when the sink says that the job
                 does not want its result any more.
             interval_seconds: Least time between two writes, but for the last.
@@ -60,6 +60,10 @@ class JobReporter:
         self._noted.set()
         if self._thread.ident is None:
             self._thread.start()
+
+    def set_total(self, total_steps: int) -> None:
+        """Take down how many steps there are, once the work itself knows."""
+        self._total_steps = total_steps
 
     def end(self) -> None:
         """Report the last number taken down, and nothing after it. Returns at once."""

@@ -1,7 +1,8 @@
 """The bounded queue in front of the worker, and how pictures are put together into batches.
 
-The unit of work is one picture. A request for four pictures is a ticket with four of them; the
-worker takes the longest run of pictures that may be sampled together, first come first served.
+The unit of work is one picture, or one task. A request for four pictures is a ticket with four of
+them; the worker takes the longest run of pictures that may be sampled together, first come first
+served.
 """
 
 import threading
@@ -12,21 +13,26 @@ from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from typing import Any
 
-from PIL.Image import Image
-
 from .errors import DeviceLostError, NotReadyError, QueueFullError, ServerError
 from .planning import Plan
+from .task_planning import TaskPlan
 
-__all__ = ["Chore", "Painted", "Sample", "Ticket", "WorkQueue", "closed_error"]
+__all__ = ["Chore", "Finished", "Sample", "Ticket", "WorkQueue", "closed_error"]
 
 RETRY_SOON_SECONDS = 5
 
 
 @dataclass(frozen=True)
-class Painted:
-    """The pictures of one request, in the order of their seeds, and where the time went."""
+class Finished:
+    """What came of one request, and where the time went.
 
-    images: tuple[Image, ...]
+    Attributes:
+        results: Pictures, in the order of their seeds; or the one output of a task.
+        queue_seconds: Before work began.
+        generate_seconds: Since then.
+    """
+
+    results: tuple[Any, ...]
     queue_seconds: float
     generate_seconds: float
 
@@ -35,25 +41,27 @@ class Painted:
 class Ticket:
     """One request on its way through the worker.
 
-    Its future is the one truth about whether anybody still wants the pictures: whoever stops
+    Its future is the one truth about whether anybody still wants the answer: whoever stops
     caring settles it with an error, and the worker stops at the next step.
 
     Attributes:
-        plan: What to paint.
+        plan: What to do.
         on_progress: Called on the worker's thread with the finished sampler steps of all pictures,
             first with 0 when work begins. Must not block.
+        on_total: Called likewise with the number of all steps, where only the task knows it.
     """
 
-    plan: Plan
+    plan: Plan | TaskPlan
     on_progress: Callable[[int], None] = lambda _done: None
-    future: Future[Painted] = field(default_factory=Future)
+    on_total: Callable[[int], None] = lambda _total: None
+    future: Future[Finished] = field(default_factory=Future)
     submitted_at: float = field(default_factory=time.monotonic)
     started_at: float | None = None
-    _images: dict[int, Image] = field(default_factory=dict)
+    _results: dict[int, Any] = field(default_factory=dict)
 
     @property
     def is_settled(self) -> bool:
-        """Whether the pictures are done or no longer wanted."""
+        """Whether the answer is there or no longer wanted."""
         return self.future.done()
 
     def start(self) -> None:
@@ -64,22 +72,27 @@ class Ticket:
 
     def advance(self, in_flight: int, step: int) -> None:
         """Report that `in_flight` of the pictures have finished `step` steps of their own."""
-        whole = len(self._images) * self.plan.key.num_inference_steps
+        whole = len(self._results) * self.plan.key.num_inference_steps
         self.on_progress(whole + in_flight * step)
 
-    def put(self, index: int, image: Image) -> None:
-        """Hand in picture `index`; the last one settles the ticket."""
-        self._images[index] = image
-        if len(self._images) < len(self.plan.seeds):
+    def report(self, step: int, total: int) -> None:
+        """Report that a task has finished `step` of `total` steps."""
+        self.on_total(total)
+        self.on_progress(step)
+
+    def put(self, index: int, result: Any) -> None:
+        """Hand in picture `index`, or a task's output; the last one settles the ticket."""
+        self._results[index] = result
+        if len(self._results) < len(self.plan.seeds):
             return
         started_at = self.submitted_at if self.started_at is None else self.started_at
-        painted = Painted(
-            images=tuple(self._images[k] for k in range(len(self.plan.seeds))),
+        finished = Finished(
+            results=tuple(self._results[k] for k in range(len(self.plan.seeds))),
             queue_seconds=started_at - self.submitted_at,
             generate_seconds=time.monotonic() - started_at,
         )
         try:
-            self.future.set_result(painted)
+            self.future.set_result(finished)
         except InvalidStateError:
             return  # Somebody stopped caring at the last moment.
 
@@ -127,6 +140,12 @@ class Sample:
     def seed(self) -> int:
         """The picture's own seed."""
         return self.ticket.plan.seeds[self.index]
+
+    @property
+    def prompt(self) -> str:
+        """The picture's prompt; a task has none."""
+        plan = self.ticket.plan
+        return plan.prompt if isinstance(plan, Plan) else ""
 
 
 class WorkQueue:

@@ -32,6 +32,7 @@ _ENVIRONMENT_NAMES = {
     "model_cache_dir": "SERVER_MODEL_CACHE_DIR",
     "model_disk_bytes": "SERVER_MODEL_DISK_BYTES",
     "model_memory_bytes": "SERVER_MODEL_MEMORY_BYTES",
+    "upload_bucket": "UPLOAD_BUCKET",
     "job_table_name": "JOB_TABLE_NAME",
     "log_level": "LOG_LEVEL",
 }
@@ -57,7 +58,8 @@ class ServerSettings(BaseModel):
             in another order. Raise it where throughput matters more, as on a GPU.
         max_steps: Most sampler steps of one request (`SERVER_MAX_STEPS`).
         max_pixels: Most pixels of one picture, width times height (`SERVER_MAX_PIXELS`).
-        max_body_bytes: Most bytes of a request's body (`SERVER_MAX_BODY_BYTES`).
+        max_body_bytes: Most bytes of a request's body (`SERVER_MAX_BODY_BYTES`); the files of a
+            task may be inside it.
         request_timeout_seconds: From the arrival of a request to its answer, waiting included
             (`SERVER_REQUEST_TIMEOUT_SECONDS`). The default lets the server answer before
             SageMaker's asynchronous default of 900 seconds cuts it off.
@@ -69,6 +71,8 @@ class ServerSettings(BaseModel):
         model_disk_bytes: Most disk that they may take (`SERVER_MODEL_DISK_BYTES`).
         model_memory_bytes: Most memory that the weights of loaded models may take, beside the one
             in `model_dir` (`SERVER_MODEL_MEMORY_BYTES`).
+        upload_bucket: S3 bucket of callers' uploads, which tasks' requests name by key
+            (`UPLOAD_BUCKET`). Files come inside requests only when unset.
         job_table_name: DynamoDB table to report progress to (`JOB_TABLE_NAME`); none when unset.
         log_level: Least level logged (`LOG_LEVEL`).
     """
@@ -86,13 +90,14 @@ class ServerSettings(BaseModel):
     max_batch: int = Field(1, ge=1, le=64)
     max_steps: int = Field(MAX_STEPS, ge=1, le=MAX_STEPS)
     max_pixels: int = Field(MAX_PIXELS_PER_SIDE**2, ge=64)
-    max_body_bytes: int = Field(65_536, ge=1_024)
+    max_body_bytes: int = Field(16 * 2**20, ge=1_024)
     request_timeout_seconds: float = Field(840.0, gt=0, le=3_600)
     drain_seconds: float = Field(24.0, ge=0)
     artifact_bucket: str | None = None
     model_cache_dir: Path = Path("/tmp/nvfp4-ddim/models")  # noqa: S108 - the container's own
     model_disk_bytes: int = Field(16 * 2**30, ge=2**20)
     model_memory_bytes: int = Field(4 * 2**30, ge=2**20)
+    upload_bucket: str | None = None
     job_table_name: str | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 

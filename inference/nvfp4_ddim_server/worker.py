@@ -1,4 +1,4 @@
-"""The one thread that runs torch: loads the model, then paints batch after batch."""
+"""The one thread that runs torch: loads the model, then does batch after batch."""
 
 import logging
 import threading
@@ -7,8 +7,10 @@ from collections.abc import Callable
 from enum import StrEnum
 
 from .errors import DeviceLostError, GenerationFailedError, NotReadyError, ServerError
+from .planning import BatchKey
 from .predictor import Predictor
 from .queueing import RETRY_SOON_SECONDS, Chore, Sample, Ticket, WorkQueue, closed_error
+from .task_planning import TaskPlan
 
 __all__ = ["Worker", "WorkerState"]
 
@@ -114,7 +116,7 @@ class Worker:
                 if isinstance(task, Chore):
                     task.run()
                 else:
-                    self._paint(task)
+                    self._work(task)
         except Exception as error:
             self._break(error)
 
@@ -132,29 +134,42 @@ class Worker:
         )
         self._on_broken()
 
-    def _paint(self, batch: list[Sample]) -> None:
+    def _work(self, batch: list[Sample]) -> None:
         tickets = Counter(sample.ticket for sample in batch)
-
-        def on_step(step: int) -> None:
-            for ticket, in_flight in tickets.items():
-                ticket.advance(in_flight, step)
-
         for ticket in tickets:
             ticket.start()
         try:
-            images = self._predictor.predict(
-                [sample.ticket.plan.prompt for sample in batch],
-                [sample.seed for sample in batch],
-                batch[0].ticket.plan.key,
-                on_step=on_step,
-                should_cancel=lambda: all(ticket.is_settled for ticket in tickets),
-            )
-            for sample, image in zip(batch, images or (), strict=False):
-                sample.ticket.put(sample.index, image)
+            plan = batch[0].ticket.plan
+            if isinstance(plan, TaskPlan):
+                self._run_task(plan, batch[0].ticket)
+            else:
+                self._paint(plan.key, batch, tickets)
         except ServerError as error:
             self._fail(tickets, error)
         finally:
             self._queue.finish(batch)
+
+    def _paint(self, key: BatchKey, batch: list[Sample], tickets: Counter[Ticket]) -> None:
+        def on_step(step: int) -> None:
+            for ticket, in_flight in tickets.items():
+                ticket.advance(in_flight, step)
+
+        images = self._predictor.predict(
+            [sample.prompt for sample in batch],
+            [sample.seed for sample in batch],
+            key,
+            on_step=on_step,
+            should_cancel=lambda: all(ticket.is_settled for ticket in tickets),
+        )
+        for sample, image in zip(batch, images or (), strict=False):
+            sample.ticket.put(sample.index, image)
+
+    def _run_task(self, plan: TaskPlan, ticket: Ticket) -> None:
+        output = self._predictor.run_task(
+            plan, on_step=ticket.report, should_cancel=lambda: ticket.is_settled
+        )
+        if output is not None:
+            ticket.put(0, output)
 
     @staticmethod
     def _fail(tickets: Counter[Ticket], error: ServerError) -> None:

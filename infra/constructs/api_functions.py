@@ -19,6 +19,7 @@ from lambdas.settings import (
     GetWebhookSecretSettings,
     ListJobsSettings,
     ListModelsSettings,
+    ListTasksSettings,
     Settings,
     StreamJobEventsSettings,
 )
@@ -85,6 +86,7 @@ class ApiFunctions(Construct):
         cancel_job = self._function("cancel_job", CancelJobSettings)
         list_jobs = self._function("list_jobs", ListJobsSettings)
         list_models = self._function("list_models", ListModelsSettings)
+        list_tasks = self._function("list_tasks", ListTasksSettings)
         get_webhook_secret = self._function("get_webhook_secret", GetWebhookSecretSettings)
         create_upload = self._function("create_upload", CreateUploadSettings)
         stream_job_events = self._streaming_function("stream_job_events", StreamJobEventsSettings)
@@ -101,6 +103,10 @@ class ApiFunctions(Construct):
             list_objects(function, artifacts, MODELS_PREFIX)
         # S3 accepts a form with the rights of the role that signed it.
         write_objects(create_upload, results, f"{UPLOADS_PREFIX}*")
+        # A task's files: those that came inside the request are put beside the uploads.
+        write_objects(create_job, results, f"{UPLOADS_PREFIX}*")
+        read_objects(create_job, results, f"{UPLOADS_PREFIX}*")
+        list_objects(create_job, results, UPLOADS_PREFIX)
         read_objects(create_image, results, f"{RESULTS_PREFIX}*")
         for function in (create_job, create_image, get_job, list_jobs, stream_job_events):
             allow(function, ["secretsmanager:GetSecretValue"], [signing_key.secret.secret_arn])
@@ -114,6 +120,7 @@ class ApiFunctions(Construct):
             Route("GET", "/v1/jobs/{job_id}/events", stream_job_events),
             Route("DELETE", "/v1/jobs/{job_id}", cancel_job),
             Route("GET", "/v1/models", list_models),
+            Route("GET", "/v1/tasks", list_tasks),
             Route("GET", "/v1/webhooks/secret", get_webhook_secret),
             Route("POST", "/v1/uploads", create_upload, UploadRequest),
             Route("POST", "/v1/images/generations", create_image, ImagesRequest),

@@ -77,6 +77,7 @@ class AsyncEndpoint(Construct):
             release=release,
             image=image,
             artifacts=artifacts,
+            results=results,
             table=table,
             device="cuda" if gpu else "cpu",
         )

@@ -18,7 +18,7 @@ from lambdas.settings import (
     SubmitBatchSettings,
 )
 from nvfp4_ddim_contracts.batches import BATCHES_PREFIX
-from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX
+from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX, UPLOADS_PREFIX
 
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .job_table import JobTable
@@ -78,6 +78,10 @@ class BatchFunctions(Construct):
         self.settle = self._function("settle_batch", SettleBatchSettings, timeout=_SETTLE_TIMEOUT)
         self.finish = self._function("finish_batch", FinishBatchSettings, memory_mb=3008)
         table.allow(self.submit, "GetItem", "PutItem", "UpdateItem")
+        # The files of a batch's rows become uploads of its jobs.
+        write_objects(self.submit, results, f"{UPLOADS_PREFIX}*")
+        read_objects(self.submit, results, f"{UPLOADS_PREFIX}*")
+        list_objects(self.submit, results, UPLOADS_PREFIX)
         read_objects(self.submit, artifacts, f"{MODELS_PREFIX}*")
         list_objects(self.submit, artifacts, MODELS_PREFIX)
         allow(self.submit, ["sqs:SendMessage"], [self.ended_jobs.queue_arn])

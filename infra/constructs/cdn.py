@@ -47,7 +47,7 @@ class Cdn(Construct):
             "Naming the distribution in the key's policy would be a cycle; the policy lets the "
             "distributions of this account decrypt, and each bucket's policy names the one.",
         )
-        headers = _security_headers(self, config, sign_in_url)
+        headers = _security_headers(self, config, sign_in_url, results)
         self.distribution = cloudfront.Distribution(
             self,
             "Distribution",
@@ -106,7 +106,7 @@ def _behavior(
 
 
 def _security_headers(
-    scope: Construct, config: StageConfig, sign_in_url: str
+    scope: Construct, config: StageConfig, sign_in_url: str, results: s3.IBucket
 ) -> cloudfront.ResponseHeadersPolicy:
     return cloudfront.ResponseHeadersPolicy(
         scope,
@@ -114,7 +114,9 @@ def _security_headers(
         comment=f"nvfp4-ddim {config.name}",
         security_headers_behavior=cloudfront.ResponseSecurityHeadersBehavior(
             content_security_policy=cloudfront.ResponseHeadersContentSecurityPolicy(
-                content_security_policy=_content_security_policy(scope, config, sign_in_url),
+                content_security_policy=_content_security_policy(
+                    scope, config, sign_in_url, results
+                ),
                 override=True,
             ),
             content_type_options=cloudfront.ResponseHeadersContentTypeOptions(override=True),
@@ -131,8 +133,11 @@ def _security_headers(
     )
 
 
-def _content_security_policy(scope: Construct, config: StageConfig, sign_in_url: str) -> str:
+def _content_security_policy(
+    scope: Construct, config: StageConfig, sign_in_url: str, results: s3.IBucket
+) -> str:
     """What the console may load: itself, results of this CDN, the API, and tokens at the sign-in.
+    Uploads go to the results bucket by its regional name.
 
     The API is made after the CDN and allows the CDN's origin, so that naming it here would be a
     cycle: any API Gateway of the region has to do.
@@ -140,6 +145,11 @@ def _content_security_policy(scope: Construct, config: StageConfig, sign_in_url:
     stack = cdk.Stack.of(scope)
     gateways = f"https://*.execute-api.{stack.region}.{stack.url_suffix}"
     api = config.local_urls.api if config.local_urls else gateways
+    uploads = (
+        config.local_urls.aws
+        if config.local_urls
+        else f"https://{results.bucket_regional_domain_name}"
+    )
     return "; ".join(
         (
             "default-src 'none'",
@@ -148,7 +158,7 @@ def _content_security_policy(scope: Construct, config: StageConfig, sign_in_url:
             "font-src 'self'",
             "img-src 'self' blob: data:",
             "manifest-src 'self'",
-            f"connect-src 'self' {api} {sign_in_url}",
+            f"connect-src 'self' {api} {uploads} {sign_in_url}",
             "base-uri 'none'",
             "form-action 'self'",
             "frame-ancestors 'none'",

@@ -11,7 +11,7 @@ from constructs import Construct
 from infra.model_release import ModelRelease
 from infra.nag import accept_finding, spelled
 from infra.stages import StageConfig
-from nvfp4_ddim_contracts.keys import MODELS_PREFIX
+from nvfp4_ddim_contracts.keys import MODELS_PREFIX, UPLOADS_PREFIX
 
 from .grants import allow, list_objects, read_objects
 from .inference_image import InferenceImage
@@ -26,7 +26,7 @@ class InferenceModels(Construct):
     """Makes models that differ in their environment, all with one role.
 
     Attributes:
-        role: What the containers may do: read models, write progress and logs.
+        role: What the containers may do: read models and uploads, write progress and logs.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class InferenceModels(Construct):
         release: ModelRelease,
         image: InferenceImage,
         artifacts: s3.IBucket,
+        results: s3.IBucket,
         table: JobTable,
         device: str,
     ) -> None:
@@ -50,13 +51,15 @@ class InferenceModels(Construct):
             release: The model in `artifacts`.
             image: The inference server.
             artifacts: The model registry.
+            results: Holds callers' uploads.
             table: Where containers report progress.
             device: What they compute on: cpu or cuda.
         """
         super().__init__(scope, construct_id)
         self._config, self._release, self._image = config, release, image
-        self._artifacts, self._table, self._device = artifacts, table, device
-        self.role = _execution_role(self, artifacts, table)
+        self._artifacts, self._results = artifacts, results
+        self._table, self._device = table, device
+        self.role = _execution_role(self, artifacts, results, table)
         image.grant_pull(self.role)
 
     def add(
@@ -90,6 +93,7 @@ class InferenceModels(Construct):
                     "MODEL_NAME": self._release.live.name,
                     "SERVER_MODEL_SOURCE": "directory" if mounted else "registry",
                     "ARTIFACT_BUCKET": self._artifacts.bucket_name,
+                    "UPLOAD_BUCKET": self._results.bucket_name,
                     "JOB_TABLE_NAME": self._table.table_name,
                     "SERVER_DEVICE": self._device,
                     "LOG_LEVEL": self._config.log_level,
@@ -102,7 +106,9 @@ class InferenceModels(Construct):
         return model
 
 
-def _execution_role(scope: Construct, artifacts: s3.IBucket, table: JobTable) -> iam.Role:
+def _execution_role(
+    scope: Construct, artifacts: s3.IBucket, results: s3.IBucket, table: JobTable
+) -> iam.Role:
     stack = cdk.Stack.of(scope)
     role = iam.Role(
         scope,
@@ -114,6 +120,8 @@ def _execution_role(scope: Construct, artifacts: s3.IBucket, table: JobTable) ->
     # endpoint is updated.
     read_objects(role, artifacts, f"{MODELS_PREFIX}*")
     list_objects(role, artifacts, MODELS_PREFIX)
+    read_objects(role, results, f"{UPLOADS_PREFIX}*")
+    list_objects(role, results, UPLOADS_PREFIX)
     table.allow(role, "UpdateItem")
     allow(
         role,

@@ -18,6 +18,7 @@ from nvfp4_ddim_contracts.keys import (
     ASYNC_INPUT_PREFIX,
     ASYNC_OUTPUT_PREFIX,
     MODELS_PREFIX,
+    UPLOADS_PREFIX,
 )
 
 from .async_failures import FailuresToTopic
@@ -98,6 +99,7 @@ class InferenceFunction(lambda_.DockerImageFunction):
                 **_settings(config, lane),
                 "MODEL_NAME": release.live.name,
                 "ARTIFACT_BUCKET": artifacts.bucket_name,
+                "UPLOAD_BUCKET": results.bucket_name,
                 "JOB_TABLE_NAME": table.table_name,
                 "SUCCESS_TOPIC_ARN": succeeded.topic_arn,
                 "ERROR_TOPIC_ARN": failed.topic_arn,
@@ -109,6 +111,8 @@ class InferenceFunction(lambda_.DockerImageFunction):
         read_objects(role, artifacts, f"{MODELS_PREFIX}*")
         list_objects(role, artifacts, MODELS_PREFIX)
         read_objects(role, results, f"{ASYNC_INPUT_PREFIX}*")
+        read_objects(role, results, f"{UPLOADS_PREFIX}*")
+        list_objects(role, results, UPLOADS_PREFIX)
         for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
             write_objects(role, results, f"{prefix}*")
         table.allow(role, "UpdateItem")

@@ -71,7 +71,8 @@ class OtherLanes(Construct):
         """
         super().__init__(scope, construct_id)
         self._config, self._release, self._published = config, release, published
-        self._image_uri, self._artifacts, self._table = image_uri, artifacts, table
+        self._image_uri, self._table = image_uri, table
+        self._artifacts, self._results = artifacts, results
         self._endpoint_lane = partial(
             EndpointLane,
             config=config,
@@ -135,6 +136,7 @@ class OtherLanes(Construct):
             release=self._release,
             image=InferenceImage(self, f"{construct_id}Image", target=target, uri=self._image_uri),
             artifacts=self._artifacts,
+            results=self._results,
             table=self._table,
             device="cuda" if target is ImageTarget.GPU else "cpu",
         )

@@ -41,6 +41,8 @@ _JSON_ATTRIBUTES = (
     "request",
     "attempts",
     "images",
+    "report",
+    "files",
     "provenance",
     "timings",
     "cost_estimate",
@@ -102,6 +104,8 @@ def changed_attributes(transition: Transition) -> dict[str, str | int]:
         "attempts": transition.attempts,
         "step": transition.step,
         "images": transition.images,
+        "report": transition.report,
+        "files": transition.files,
         "provenance": transition.provenance,
         "timings": transition.timings,
         "cost_estimate": transition.cost_estimate,
@@ -139,6 +143,8 @@ def idempotency_from_item(owner: str, key: str, item: Item) -> IdempotencyRecord
 def _plain(value: Any) -> str | int:
     if isinstance(value, BaseModel):
         return value.model_dump_json()
+    if isinstance(value, dict):
+        return json.dumps(value)
     if isinstance(value, tuple):
         models: tuple[BaseModel, ...] = value
         return json.dumps([model.model_dump(mode="json") for model in models])

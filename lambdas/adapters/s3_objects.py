@@ -18,9 +18,18 @@ class S3Objects:
     client: "S3Client"
     bucket: str
 
-    def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Write an object."""
-        self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+    def put(
+        self, key: str, body: bytes, content_type: str, *, download_as: str | None = None
+    ) -> None:
+        """Write an object; with `download_as`, one that browsers keep under that name."""
+        told = {"ContentDisposition": f'attachment; filename="{download_as}"'}
+        self.client.put_object(
+            Bucket=self.bucket,
+            Key=key,
+            Body=body,
+            ContentType=content_type,
+            **(told if download_as else {}),  # type: ignore[arg-type]
+        )
 
     def get(self, key: str) -> bytes:
         """Read an object.

@@ -37,6 +37,10 @@ class S3Uploads:
         )
         return UploadForm(answer["url"], dict(answer["fields"]))
 
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Write a file that came inside a request."""
+        self.client.put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+
     def find(self, key: str) -> StoredUpload | None:
         """What lies there, or None."""
         try:

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nvfp4_ddim_contracts import Lane
+from nvfp4_ddim_contracts.invocations import InvocationRequest
 from nvfp4_ddim_contracts.keys import job_input_key
 
 from .ports import InferenceQueue, JobStore, ObjectStore
+from .task_inputs import upload_keys
 
 __all__ = ["JobDispatcher"]
 
@@ -33,7 +35,8 @@ class JobDispatcher:
         if job is None or not job.needs_dispatch:
             return False
         key = job_input_key(job.id, job.attempt)
-        self.results.put(key, job.request.model_dump_json().encode(), "application/json")
+        body = InvocationRequest.of(job.request, upload_keys(job.owner, job.request))
+        self.results.put(key, body, "application/json")
         # A stage may have lost a lane since it took the job; it always has the asynchronous one.
         queue = self.lanes.get(job.lane) or self.lanes[Lane.ASYNC]
         queue.submit(job.id, self.results.uri(key))

@@ -114,7 +114,10 @@ class RequestTooLargeError(ServiceError):
     """The body has more bytes than any request needs."""
 
     def __init__(self, size: int, limit: int) -> None:
-        super().__init__(f"The body has {size:,} bytes; {limit:,} are allowed.")
+        super().__init__(
+            f"The body has {size:,} bytes; {limit:,} are allowed. Bring larger files by "
+            "POST /v1/uploads and name them by their ids."
+        )
 
 
 class UnauthorizedError(ServiceError):

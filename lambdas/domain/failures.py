@@ -65,7 +65,7 @@ def unreadable_answer(job_id: str) -> AttemptFailure:
             type=ProblemType.INFERENCE_FAILED,
             title="The picture could not be made",
             status=HTTPStatus.BAD_GATEWAY,
-            detail="The inference container's answer is not a generation result.",
+            detail="The inference container's answer is not one to this request.",
             instance=job_id,
         ),
         retryable=False,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from nvfp4_ddim_contracts import FieldError, JobRequest, JobState
+from nvfp4_ddim_contracts import FieldError, JobRequest, JobState, Provenance
 from nvfp4_ddim_contracts.images import ImageData, ImagesRequest, ImagesResponse
 
 from .errors import (
@@ -100,7 +100,7 @@ class ImageService:
         job = self.jobs.wait(pending.job, wait_seconds)
         if not job.state.is_terminal:
             raise JobPendingError(job.id)
-        if job.state is not JobState.SUCCEEDED or job.provenance is None:
+        if job.state is not JobState.SUCCEEDED or not isinstance(job.provenance, Provenance):
             raise GenerationFailedError(job.id, job.state, job.error)
         return ImagesResponse(
             created=int(job.created_at.timestamp()),

@@ -123,8 +123,10 @@ class JobStore(Protocol):
 class ObjectStore(Protocol):
     """The results bucket."""
 
-    def put(self, key: str, body: bytes, content_type: str) -> None:
-        """Write an object."""
+    def put(
+        self, key: str, body: bytes, content_type: str, *, download_as: str | None = None
+    ) -> None:
+        """Write an object; with `download_as`, one that browsers keep and never show."""
         ...
 
     def get(self, key: str) -> bytes:
@@ -157,6 +159,10 @@ class UploadStore(Protocol):
 
     def form(self, key: str, *, content_type: str, size_bytes: int, seconds: int) -> UploadForm:
         """A form that S3 accepts for `seconds`, for this key, type and size only."""
+        ...
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        """Write a file that came inside a request."""
         ...
 
     def find(self, key: str) -> StoredUpload | None:

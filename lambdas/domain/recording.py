@@ -6,21 +6,31 @@ comes from (all attempts share the seed, so they make the same picture), and a f
 if it is the current attempt's. Pictures lie in S3 before the job says that it succeeded.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
-from nvfp4_ddim_contracts import GenerationResult, ImageFormat, JobState, Lane
-from nvfp4_ddim_contracts.keys import result_image_key
+from nvfp4_ddim_contracts import (
+    GenerationRequest,
+    GenerationResult,
+    ImageFormat,
+    JobState,
+    Lane,
+    Timings,
+)
+from nvfp4_ddim_contracts.keys import result_file_key, result_image_key
 from nvfp4_ddim_contracts.pricing import CostEstimate, estimate_inference
+from nvfp4_ddim_contracts.tasks import TaskResult
 
 from .errors import NotificationError, ObjectNotFoundError, TransitionRefusedError
 from .failures import AttemptFailure, classify_failure, unreadable_answer
 from .measuring import latency_of
 from .notifications import InferenceNotification
 from .ports import Clock, JobMeter, JobStore, ObjectStore
-from .records import JobRecord, StoredAttempt, StoredImage, Transition
+from .records import JobRecord, StoredAttempt, StoredFile, StoredImage, Transition
 
 __all__ = ["Outcome", "ResultRecorder"]
 
@@ -72,11 +82,15 @@ class ResultRecorder:
         if notification.location is None:
             raise NotificationError("The notification of a success names no outputLocation.")
         answer = self.results.get(self.results.key_of(notification.location))
+        result: GenerationResult | TaskResult
         try:
-            result = GenerationResult.model_validate_json(answer)
+            if isinstance(job.request, GenerationRequest):
+                result = GenerationResult.model_validate_json(answer)
+            else:
+                result = TaskResult.model_validate_json(answer)
         except ValidationError:
             return self._fail(job, notification.attempt, unreadable_answer(job.id))
-        images = self._write_images(job.id, result)
+        images, files, report = self._write(job.id, result)
         try:
             done = self.jobs.apply(
                 Transition(
@@ -85,24 +99,50 @@ class ResultRecorder:
                     at=self.clock.now(),
                     step=job.total_steps,
                     images=images,
+                    files=files,
+                    report=report,
                     provenance=result.provenance,
                     timings=result.timings,
-                    cost_estimate=self._cost(job, result),
+                    cost_estimate=self._cost(job, result.timings),
                 )
             )
         except TransitionRefusedError:
-            self._unpublish(job.id, images)
+            self._unpublish(job.id, [*(each.key for each in images), *(each.key for each in files)])
             raise
         self.meter.succeeded(done, latency_of(done, notification.finished_at or done.updated_at))
         return Outcome.SUCCEEDED
 
-    def _cost(self, job: JobRecord, result: GenerationResult) -> CostEstimate | None:
+    def _cost(self, job: JobRecord, timings: Timings) -> CostEstimate | None:
         """Of the asynchronous lane, whose machine is known; none is better than a wrong one."""
         if job.lane is not Lane.ASYNC:
             return None
-        timings = result.timings
         return estimate_inference(
             self.instance_type, timings.generate_seconds + timings.encode_seconds
+        )
+
+    def _write(
+        self, job_id: str, result: GenerationResult | TaskResult
+    ) -> tuple[tuple[StoredImage, ...], tuple[StoredFile, ...], dict[str, JsonValue] | None]:
+        """Store an answer; the report is left out where it is too long for the job's item."""
+        if isinstance(result, GenerationResult):
+            return self._write_images(job_id, result), (), None
+        text = json.dumps(result.report, ensure_ascii=False, separators=(",", ":")).encode()
+        files = {_REPORT: (text, "application/json")}
+        files |= {file.name: (file.data, file.media_type) for file in result.files}
+        stored = tuple(self._write_file(job_id, name, *file) for name, file in files.items())
+        return (), stored, result.report if len(text) <= _MAX_REPORT_BYTES else None
+
+    def _write_file(self, job_id: str, name: str, data: bytes, media_type: str) -> StoredFile:
+        key = result_file_key(job_id, name)
+        # Served beside the console: anything but a plain picture is kept, never shown.
+        shown = media_type in _SHOWN
+        self.results.put(key, data, media_type, download_as=None if shown else name)
+        return StoredFile(
+            name=name,
+            key=key,
+            media_type=media_type,
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
         )
 
     def _write_images(self, job_id: str, result: GenerationResult) -> tuple[StoredImage, ...]:
@@ -121,12 +161,12 @@ class ResultRecorder:
             )
         return tuple(images)
 
-    def _unpublish(self, job_id: str, images: tuple[StoredImage, ...]) -> None:
-        """Remove pictures of a job that was cancelled while they were written."""
+    def _unpublish(self, job_id: str, keys: list[str]) -> None:
+        """Remove pictures and files of a job that was cancelled while they were written."""
         job = self.jobs.get(job_id)
         if job is None or job.state is not JobState.SUCCEEDED:
-            for image in images:
-                self.results.delete(image.key)
+            for key in keys:
+                self.results.delete(key)
 
     def _failure(self, job_id: str, notification: InferenceNotification) -> AttemptFailure:
         body = notification.body
@@ -156,4 +196,8 @@ class ResultRecorder:
         return Outcome.RETRIED if again else Outcome.FAILED
 
 
+_REPORT = "report.json"
+# An item of the job table has 400 KB at most.
+_MAX_REPORT_BYTES = 100_000
+_SHOWN = frozenset({"image/png", "image/jpeg", "image/webp"})
 _EXTENSIONS = {ImageFormat.PNG: "png", ImageFormat.WEBP: "webp", ImageFormat.JPEG: "jpg"}

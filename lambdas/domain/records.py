@@ -7,11 +7,11 @@ one replaces the other.
 from dataclasses import dataclass
 from datetime import datetime
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from nvfp4_ddim_contracts import (
+    AnyRequest,
     CostEstimate,
-    GenerationRequest,
     ImageFormat,
     JobState,
     Lane,
@@ -19,6 +19,7 @@ from nvfp4_ddim_contracts import (
     Provenance,
     Timings,
 )
+from nvfp4_ddim_contracts.tasks import TaskProvenance
 
 __all__ = [
     "IdempotencyRecord",
@@ -26,6 +27,7 @@ __all__ = [
     "JobRecord",
     "ServiceStop",
     "StoredAttempt",
+    "StoredFile",
     "StoredImage",
     "StoredUpload",
     "Transition",
@@ -48,6 +50,16 @@ class StoredImage(_Stored):
     image_format: ImageFormat
 
 
+class StoredFile(_Stored):
+    """A file that a task has made, in the results bucket."""
+
+    name: str
+    key: str
+    media_type: str
+    bytes: int
+    sha256: str
+
+
 class StoredAttempt(_Stored):
     """An attempt that was lost."""
 
@@ -66,7 +78,7 @@ class JobRecord(_Stored):
     id: str
     owner: str
     state: JobState
-    request: GenerationRequest
+    request: AnyRequest
     step: int = 0
     total_steps: int
     lane: Lane = Lane.ASYNC
@@ -79,7 +91,9 @@ class JobRecord(_Stored):
     deadline_at: datetime
     expires_at: int
     images: tuple[StoredImage, ...] = ()
-    provenance: Provenance | None = None
+    report: dict[str, JsonValue] | None = None
+    files: tuple[StoredFile, ...] = ()
+    provenance: Provenance | TaskProvenance | None = None
     timings: Timings | None = None
     cost_estimate: CostEstimate | None = None
     error: Problem | None = None
@@ -161,7 +175,9 @@ class Transition:
     attempts: tuple[StoredAttempt, ...] | None = None
     step: int | None = None
     images: tuple[StoredImage, ...] | None = None
-    provenance: Provenance | None = None
+    report: dict[str, JsonValue] | None = None
+    files: tuple[StoredFile, ...] | None = None
+    provenance: Provenance | TaskProvenance | None = None
     timings: Timings | None = None
     cost_estimate: CostEstimate | None = None
     error: Problem | None = None

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from nvfp4_ddim_contracts import GenerationRequest
+from nvfp4_ddim_contracts import AnyRequest, GenerationRequest
 from nvfp4_ddim_contracts.lanes import Lane, LaneOffer, LaneOffers, LaneWish
 from nvfp4_ddim_contracts.models import LiveModel
 
@@ -17,23 +17,25 @@ _LARGEST_FIRST = (Lane.ASYNC, Lane.LAMBDA, Lane.SERVERLESS, Lane.REALTIME)
 
 @dataclass(frozen=True)
 class Demand:
-    """What a job takes of the lane that runs it.
+    """What a job takes of the lane that runs it; None where the request does not tell.
 
     Attributes:
         model_bytes: Size of the model's artifact.
         pixel_steps: Width x height x steps x pictures.
         pixels: Width x height x pictures.
-        waiting: Whether the caller waits for the picture.
+        waiting: Whether the caller waits for the answer.
     """
 
-    model_bytes: int
-    pixel_steps: int
-    pixels: int
+    model_bytes: int | None
+    pixel_steps: int | None
+    pixels: int | None
     waiting: bool
 
 
-def demand_of(request: GenerationRequest, model: LiveModel, *, waiting: bool) -> Demand:
-    """What a request takes with a model."""
+def demand_of(request: AnyRequest, model: LiveModel | None, *, waiting: bool) -> Demand:
+    """What a request takes with a model; that of a task depends on its files, of any size."""
+    if model is None or not isinstance(request, GenerationRequest):
+        return Demand(model.artifact_bytes if model else None, None, None, waiting)
     pixels = (
         (request.width or model.native_width)
         * (request.height or model.native_height)
@@ -64,14 +66,27 @@ def choose_lane(wish: LaneWish, demand: Demand, offers: LaneOffers) -> Lane:
         if offer is None:
             names = ", ".join(["auto", *offered])
             raise LaneUnavailableError(f"There is no lane '{wish}' here. Choose one of: {names}.")
-        if obstacle := _obstacle(offer, demand):
+        if obstacle := _obstacle(offer, demand) or _answer_obstacle(offer, demand):
             raise LaneUnavailableError(f"The lane '{wish}' can't take this job: {obstacle}.")
         return offer.lane
     for lane in _SOONEST_FIRST if demand.waiting else _LARGEST_FIRST:
         offer = offered.get(lane)
-        if offer is not None and offer.automatic and _obstacle(offer, demand) is None:
+        if offer is None or not offer.automatic or _obstacle(offer, demand) is not None:
+            continue
+        if demand.pixels is not None or _is_boundless(offer):
             return lane
     raise LaneUnavailableError("No lane can take this job: it is too large for every one of them.")
+
+
+def _is_boundless(offer: LaneOffer) -> bool:
+    """Whether a lane takes work of any size: the one for what can't be told beforehand."""
+    return offer.max_pixel_steps is None and offer.max_pixels is None
+
+
+def _answer_obstacle(offer: LaneOffer, demand: Demand) -> str | None:
+    if demand.pixels is None and offer.max_pixels is not None:
+        return "the task's files may be larger than an answer that fits through it"
+    return None
 
 
 def _obstacle(offer: LaneOffer, demand: Demand) -> str | None:
@@ -84,6 +99,6 @@ def _obstacle(offer: LaneOffer, demand: Demand) -> str | None:
         ),
         (demand.pixels, offer.max_pixels, "its pictures have {held} pixels, at most {limit}"),
     ):
-        if limit is not None and held > limit:
+        if limit is not None and held is not None and held > limit:
             return what.format(held=held, limit=limit) + " fit"
     return None

@@ -4,13 +4,16 @@ import hashlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from nvfp4_ddim_contracts import JobRequest, JobState, LaneOffers
+from nvfp4_ddim_contracts import AnyRequest, GenerationRequest, JobRequest, JobState, LaneOffers
+from nvfp4_ddim_contracts.models import LiveModel
+from nvfp4_ddim_contracts.requests import spec_of
 
 from .errors import IdempotencyKeyTakenError, IdempotencyMismatchError, UnknownModelError
 from .ports import Clock, IdFactory, JobStore, ModelCatalogue
 from .records import IdempotencyRecord, JobRecord
 from .routing import choose_lane, demand_of
 from .stopping import SubmissionGate
+from .task_inputs import TaskInputs
 
 __all__ = ["JobSubmitter", "Submission", "SubmissionPolicy"]
 
@@ -43,6 +46,7 @@ class JobSubmitter:
     ids: IdFactory
     policy: SubmissionPolicy
     gate: SubmissionGate
+    inputs: TaskInputs
 
     def submit(
         self,
@@ -56,8 +60,8 @@ class JobSubmitter:
 
         Args:
             owner: The caller.
-            request: What to generate, and whom to tell. An absent model and seed are filled in, so
-                that every attempt at the job makes the same picture.
+            request: What to do, and whom to tell. An absent model and seed are filled in, so
+                that every attempt at the job does the same; files inside it become uploads.
             idempotency_key: The caller's name for this request, or None.
             waiting: Whether the caller waits for the picture.
 
@@ -66,6 +70,8 @@ class JobSubmitter:
 
         Raises:
             UnknownModelError: No artifact is being served under the model's name.
+            UploadNotFoundError: The caller has no upload of an id that the request names.
+            InvalidRequestError: An upload is of a type or size that the task does not take.
             LaneUnavailableError: The lane asked for is not here, or can't take the job.
             IdempotencyMismatchError: The key was used with another request.
             ServiceStoppedError: The job would be new, and none are accepted.
@@ -102,20 +108,20 @@ class JobSubmitter:
         return Submission(job, replayed=True) if job else None
 
     def _new_job(self, owner: str, request: JobRequest, *, waiting: bool) -> JobRecord:
-        name = request.model or self.policy.default_model
-        model = self.catalogue.find(name)
-        if model is None:
-            raise UnknownModelError(name, tuple(model.name for model in self.catalogue.all()))
-        demand = demand_of(request, model, waiting=waiting)
+        wanted = request.request
+        name, model = self._model_of(wanted)
+        demand = demand_of(wanted, model, waiting=waiting)
         lane = choose_lane(request.lane, demand, self.policy.lanes)
-        seed = self.ids.seed() if request.seed is None else request.seed
+        if not isinstance(wanted, GenerationRequest):
+            wanted = self.inputs.bring(owner, wanted)
+        seed = self.ids.seed() if wanted.seed is None else wanted.seed
         now = self.clock.now()
         return JobRecord(
             id=self.ids.job_id(),
             owner=owner,
             state=JobState.QUEUED,
-            request=request.generation.model_copy(update={"model": name, "seed": seed}),
-            total_steps=request.num_inference_steps or request.preset.steps,
+            request=wanted.model_copy(update={"model": name, "seed": seed}),
+            total_steps=wanted.num_inference_steps or wanted.preset.steps,
             lane=lane,
             created_at=now,
             updated_at=now,
@@ -123,3 +129,12 @@ class JobSubmitter:
             expires_at=int((now + self.policy.lifetime).timestamp()),
             webhook_url=request.webhook_url,
         )
+
+    def _model_of(self, request: AnyRequest) -> tuple[str, LiveModel | None]:
+        """The model's name, and what is being served under it; None for one in the image."""
+        bundled = None if isinstance(request, GenerationRequest) else spec_of(request).model
+        name = request.model or bundled or self.policy.default_model
+        model = self.catalogue.find(name)
+        if model is None and name != bundled:
+            raise UnknownModelError(name, tuple(model.name for model in self.catalogue.all()))
+        return name, model

@@ -30,7 +30,7 @@ def list_jobs(request: ApiRequest, service: wiring.JobReading) -> ApiResponse:
     jobs, next_cursor = service.jobs.list_jobs(
         request.owner, limit=query.limit, cursor=query.cursor, state=query.state
     )
-    page = JobPage(jobs=tuple(map(service.presenter.present, jobs)), next_cursor=next_cursor)
+    page = JobPage(jobs=tuple(map(service.presenter.present_listed, jobs)), next_cursor=next_cursor)
     return ApiResponse(HTTPStatus.OK, page)
 
 

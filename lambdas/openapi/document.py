@@ -16,9 +16,10 @@ def build_document() -> dict[str, Any]:
     return {
         "openapi": "3.1.1",
         "info": {
-            "title": "NVFP4-DDIM image generation",
+            "title": "NVFP4-DDIM",
             "version": _API_VERSION,
-            "summary": "Text to image with diffusion models quantised to NVFP4, sampled with DDIM.",
+            "summary": "Diffusion models quantised to NVFP4, sampled with DDIM: text to image and "
+            "other tasks.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [
@@ -30,7 +31,7 @@ def build_document() -> dict[str, Any]:
         ],
         "security": [{"apiKey": []}, {"bearer": []}],
         "tags": [
-            {"name": "jobs", "description": "Generation as jobs: submit, follow, cancel."},
+            {"name": "jobs", "description": "Work as jobs: submit, follow, cancel."},
             {"name": "images", "description": "For clients that speak OpenAI's Images API."},
             {"name": "uploads", "description": "Files that a later request names by their id."},
             {"name": "models", "description": "What can be asked for."},

@@ -18,12 +18,13 @@ from nvfp4_ddim_contracts import (
     Provenance,
     Timings,
     Upload,
-    UploadContentType,
     UploadRequest,
 )
 from nvfp4_ddim_contracts.images import ImageData, ImageQuality, ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.models import Model, ModelList
 from nvfp4_ddim_contracts.pricing import estimate_inference
+from nvfp4_ddim_contracts.task_list import TaskList, list_tasks
+from nvfp4_ddim_contracts.tasks import TASKS, TaskProvenance, TaskSpec
 from nvfp4_ddim_contracts.webhooks import JobEvent, JobEventType, JobRequest, WebhookSecret
 
 __all__ = [
@@ -36,6 +37,9 @@ __all__ = [
     "problem",
     "queued_job",
     "succeeded_job",
+    "succeeded_task",
+    "task_list",
+    "task_requests",
     "upload",
     "upload_request",
     "webhook_secret",
@@ -62,9 +66,27 @@ _PROVENANCE = Provenance(
 
 def job_request() -> dict[str, Any]:
     """The body of `POST /v1/jobs`."""
-    return JobRequest(
+    request: dict[str, Any] = JobRequest(
         prompt="red heart", preset=Preset.FAST, seed=7, webhook_url="https://example.org/pictures"
     ).model_dump(mode="json", exclude_defaults=True)
+    return request
+
+
+def task_requests() -> dict[str, dict[str, Any]]:
+    """A body of `POST /v1/jobs` for every task, with all the files that it must have."""
+    return {str(spec.name): _task_request(spec) for spec in TASKS.values()}
+
+
+def _task_request(spec: TaskSpec) -> dict[str, Any]:
+    inputs = {slot.name: {"upload": _UPLOAD_ID} for slot in spec.inputs if slot.required}
+    body = {"task": str(spec.name), "inputs": inputs, "parameters": {}, "preset": "fast"}
+    spec.request.model_validate(body)
+    return body
+
+
+def task_list() -> dict[str, Any]:
+    """The answer of `GET /v1/tasks`, with the first task alone."""
+    return TaskList(data=list_tasks().data[:1]).model_dump(mode="json")
 
 
 def images_request() -> dict[str, Any]:
@@ -121,6 +143,27 @@ def succeeded_job() -> dict[str, Any]:
     return _succeeded().model_dump(mode="json")
 
 
+def succeeded_task() -> dict[str, Any]:
+    """A job of a task that is done; a report and files are the task's own."""
+    job = _succeeded().model_dump(mode="json")
+    spec = next(iter(TASKS.values()), None)
+    if spec is None:
+        return job
+    made = {"name": "report.json", "media_type": "application/json", "bytes": 2}
+    link = {"url": _URL.replace("0.png", "report.json"), "sha256": _SHA256}
+    expires_at = job["images"][0]["expires_at"]
+    request = _task_request(spec) | {"model": spec.model, "seed": 7}
+    shown = {"task": str(spec.name), "request": request, "images": (), "report": {}}
+    files = ({**made, **link, "expires_at": expires_at},)
+    provenance = {
+        name: value
+        for name, value in {**job["provenance"], "model": spec.model}.items()
+        if name in TaskProvenance.model_fields
+    }
+    body = {**job, **shown, "files": files, "provenance": provenance}
+    return Job.model_validate(body).model_dump(mode="json")
+
+
 def job_page() -> dict[str, Any]:
     """A page of jobs."""
     return JobPage(jobs=(_succeeded(),)).model_dump(mode="json")
@@ -161,16 +204,14 @@ def job_event() -> dict[str, Any]:
 
 def upload_request() -> dict[str, Any]:
     """The body of `POST /v1/uploads`."""
-    return UploadRequest(content_type=UploadContentType.PNG, size_bytes=48_213).model_dump(
-        mode="json"
-    )
+    return UploadRequest(content_type="image/png", size_bytes=48_213).model_dump(mode="json")
 
 
 def upload() -> dict[str, Any]:
     """The answer of `POST /v1/uploads`."""
     return Upload(
         id=_UPLOAD_ID,
-        content_type=UploadContentType.PNG,
+        content_type="image/png",
         size_bytes=48_213,
         url="https://results-bucket.s3.eu-west-1.amazonaws.com/",
         fields={

@@ -12,6 +12,7 @@ from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.keys import JOB_ID_PATTERN
 from nvfp4_ddim_contracts.models import ModelList
 from nvfp4_ddim_contracts.problems import PROBLEM_MEDIA_TYPE
+from nvfp4_ddim_contracts.task_list import TaskList
 from nvfp4_ddim_contracts.webhooks import (
     WEBHOOK_ID_HEADER,
     WEBHOOK_SIGNATURE_HEADER,
@@ -32,7 +33,7 @@ _PROBLEMS = {
     400: "A field is missing, unknown or out of range; `errors` names it.",
     401: "Neither an API key nor an access token was sent, or it is not known.",
     403: "The caller may not do this, or the firewall refused the request.",
-    404: "The caller has no such job.",
+    404: "The caller has no such job or upload.",
     409: "The job has ended in another way.",
     413: "The body, or the answer, is too large.",
     415: "The body is not JSON.",
@@ -87,6 +88,7 @@ def paths() -> dict[str, Any]:
             "get": stream_job_events(_problem_responses(404)),
         },
         "/v1/models": {"get": _list_models()},
+        "/v1/tasks": {"get": _list_tasks()},
         "/v1/webhooks/secret": {"get": _get_webhook_secret()},
         "/v1/uploads": {"post": _create_upload()},
         "/v1/images/generations": {"post": _create_image()},
@@ -141,10 +143,15 @@ def _create_job() -> dict[str, Any]:
     }
     return {
         "operationId": "createJob",
-        "summary": "Ask for a picture",
+        "summary": "Ask for a picture, or for another task",
+        "description": "`task` says which; without it the request is for a picture. Files of a "
+        "task are named by the ids of uploads, or come inside the request where the body has room "
+        "for them. `GET /v1/tasks` describes every task's files and parameters.",
         "tags": ["jobs"],
         "parameters": [_IDEMPOTENCY_KEY, _PREFER],
-        "requestBody": _body(JobRequest, examples.job_request()),
+        "requestBody": _body(
+            JobRequest, {"generate": examples.job_request(), **examples.task_requests()}
+        ),
         "responses": {
             "200": _answer(
                 "The job has ended while the caller waited, or was made before with this key.",
@@ -158,7 +165,7 @@ def _create_job() -> dict[str, Any]:
                 examples.queued_job(),
                 {**headers, "Retry-After": _header_reference("RetryAfter")},
             ),
-            **_problem_responses(400, 413, 415, 422, 503),
+            **_problem_responses(400, 404, 413, 415, 422, 503),
         },
     }
 
@@ -201,7 +208,7 @@ def _get_job() -> dict[str, Any]:
             "200": _answer(
                 "The job.",
                 Job,
-                examples.succeeded_job(),
+                {"generate": examples.succeeded_job(), "task": examples.succeeded_task()},
                 {"Retry-After": _header_reference("RetryAfter")},
             ),
             **_problem_responses(404),
@@ -231,6 +238,18 @@ def _list_models() -> dict[str, Any]:
         "tags": ["models"],
         "responses": {
             "200": _answer("All models.", ModelList, examples.model_list()),
+            **_problem_responses(),
+        },
+    }
+
+
+def _list_tasks() -> dict[str, Any]:
+    return {
+        "operationId": "listTasks",
+        "summary": "The tasks beside text to image: their files, parameters and reports",
+        "tags": ["models"],
+        "responses": {
+            "200": _answer("All tasks.", TaskList, examples.task_list()),
             **_problem_responses(),
         },
     }
@@ -303,10 +322,7 @@ def _create_image() -> dict[str, Any]:
 
 
 def _body(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "required": True,
-        "content": {_JSON: {"schema": reference(model), "example": example}},
-    }
+    return {"required": True, "content": {_JSON: _media(model, example)}}
 
 
 def _answer(
@@ -317,9 +333,17 @@ def _answer(
 ) -> dict[str, Any]:
     answer: dict[str, Any] = {
         "description": description,
-        "content": {_JSON: {"schema": reference(model), "example": example}},
+        "content": {_JSON: _media(model, example)},
     }
     return answer | ({"headers": headers} if headers else {})
+
+
+def _media(model: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    """A schema with one example, or with several by their names."""
+    if "generate" in example:
+        named = {name: {"value": value} for name, value in example.items()}
+        return {"schema": reference(model), "examples": named}
+    return {"schema": reference(model), "example": example}
 
 
 def _problem_responses(*statuses: int) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from lambdas.handlers._openai_errors import OpenAIErrorBody
 from nvfp4_ddim_contracts import Job, JobPage, Problem, Upload, UploadRequest
 from nvfp4_ddim_contracts.images import ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.models import ModelList
+from nvfp4_ddim_contracts.task_list import TaskList
 from nvfp4_ddim_contracts.webhooks import JobEvent, JobRequest, WebhookSecret
 
 __all__ = ["component_schemas", "reference"]
@@ -25,6 +26,7 @@ _MODELS: tuple[tuple[type[BaseModel], JsonSchemaMode], ...] = (
     (ModelList, "validation"),
     (OpenAIErrorBody, "validation"),
     (Problem, "validation"),
+    (TaskList, "validation"),
     (Upload, "validation"),
     (UploadRequest, "validation"),
     (WebhookSecret, "validation"),

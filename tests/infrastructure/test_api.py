@@ -6,6 +6,7 @@ import jsonschema
 import pytest
 
 from nvfp4_ddim_contracts import Problem
+from nvfp4_ddim_contracts.tasks import TASKS
 from tests.infrastructure.assembly import Assembly, Resource
 
 Operations = dict[tuple[str, str], Resource]
@@ -46,6 +47,7 @@ def test_the_api_has_these_operations(operations: Operations) -> None:
         ("GET", "/v1/jobs/{job_id}/events"),
         ("DELETE", "/v1/jobs/{job_id}"),
         ("GET", "/v1/models"),
+        ("GET", "/v1/tasks"),
         ("GET", "/v1/webhooks/secret"),
         ("POST", "/v1/images/generations"),
         ("POST", "/v1/uploads"),
@@ -95,6 +97,11 @@ def test_the_models_accept_what_the_contract_asks_for(assembly: Assembly) -> Non
             assert validator.is_valid({"content_type": "image/png", "size_bytes": 1})
             assert not validator.is_valid({"content_type": "image/png", "size_bytes": "1"})
             continue
+        if schema["title"] == "JobRequest":
+            for spec in TASKS.values():
+                file = {"upload": "ab" * 16}
+                inputs = {slot.name: file for slot in spec.inputs if slot.required}
+                assert validator.is_valid({"task": spec.name, "inputs": inputs})
         assert validator.is_valid({"prompt": "a slice of watermelon"})
         assert validator.is_valid({"prompt": "a slice of watermelon", "seed": None})
         assert not validator.is_valid({"prompt": 1})

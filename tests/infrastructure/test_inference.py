@@ -111,6 +111,26 @@ def test_the_container_reads_models_and_nothing_else_of_the_artifacts(assembly: 
     assert on_artifacts == {("s3:GetObject", "/models/*")}
 
 
+def test_the_container_reads_uploads_and_nothing_else_that_callers_brought(
+    assembly: Assembly,
+) -> None:
+    container = assembly.inference.only("AWS::SageMaker::Model")["PrimaryContainer"]
+    bucket = container["Environment"]["UPLOAD_BUCKET"]["Fn::ImportValue"]
+    name = bucket.partition("ExportsOutputRef")[2][:9]
+    role = container_role(assembly)
+    read = {
+        resource["Fn::Join"][1][1]
+        for policy in assembly.inference.of_type("AWS::IAM::Policy").values()
+        if {"Ref": role} in policy["Properties"]["Roles"]
+        for statement in policy["Properties"]["PolicyDocument"]["Statement"]
+        for resource in as_list(statement["Resource"])
+        if name in json.dumps(resource)
+        and "Fn::Join" in resource
+        and "s3:GetObject" in as_list(statement["Action"])
+    }
+    assert read == {"/uploads/*", "/async/input/*"}
+
+
 def container_role(assembly: Assembly) -> str:
     role: str = assembly.inference.only("AWS::SageMaker::Model")["ExecutionRoleArn"]["Fn::GetAtt"][
         0

@@ -102,7 +102,9 @@ def test_the_cdn_reads_private_origins_over_tls_and_logs(distribution: Resource)
     assert distribution["Logging"]["Prefix"] == "cdn/"
 
 
-def test_the_console_may_only_talk_to_itself_and_api_gateway(assembly: Assembly) -> None:
+def test_the_console_may_only_talk_to_itself_api_gateway_and_the_uploads(
+    assembly: Assembly,
+) -> None:
     headers = assembly.storage.only("AWS::CloudFront::ResponseHeadersPolicy")
     security = headers["ResponseHeadersPolicyConfig"]["SecurityHeadersConfig"]
     policy = json.dumps(security["ContentSecurityPolicy"]["ContentSecurityPolicy"])
@@ -110,6 +112,10 @@ def test_the_console_may_only_talk_to_itself_and_api_gateway(assembly: Assembly)
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
     assert "execute-api" in policy
+    (bucket,) = (
+        name for name in assembly.storage.of_type("AWS::S3::Bucket") if name.startswith("Results")
+    )
+    assert f'["{bucket}", "RegionalDomainName"]' in policy
 
 
 def test_the_private_key_comes_from_the_custom_resource_not_the_template(

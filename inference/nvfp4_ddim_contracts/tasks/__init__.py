@@ -11,6 +11,10 @@ from ._base import (
     TaskResult,
     TaskSpec,
 )
+from .analyze import SPEC as ANALYZE
+from .compress import COMPRESS_SPEC, DECOMPRESS_SPEC
+from .interpolate import SPEC as INTERPOLATE
+from .segment import SPEC as SEGMENT
 
 __all__ = [
     "MAX_INLINE_BYTES",
@@ -25,7 +29,7 @@ __all__ = [
     "TaskSpec",
 ]
 
-_SPECS: tuple[TaskSpec, ...] = ()
+_SPECS: tuple[TaskSpec, ...] = (ANALYZE, SEGMENT, INTERPOLATE, COMPRESS_SPEC, DECOMPRESS_SPEC)
 
 TASKS: dict[TaskName, TaskSpec] = {spec.name: spec for spec in _SPECS}
 """Every task there is, by name."""

@@ -63,6 +63,12 @@ _MODELS = {
     "AutoencoderTiny": "diffusers",
     "CLIPTextModel": "transformers",
     "UNet2DModel": "diffusers",
+    "CodecAnalysis": "nvfp4_ddim_optimizer",
+    "CodecHyperAnalysis": "nvfp4_ddim_optimizer",
+    "CodecSynthesis": "nvfp4_ddim_optimizer",
+    "ImageEncoder": "nvfp4_ddim_optimizer",
+    "MaskAutoencoder": "nvfp4_ddim_optimizer",
+    "PatchTransform": "nvfp4_ddim_optimizer",
     "Tables": "nvfp4_ddim_optimizer",
 }
 _MODULES = {"nvfp4_ddim_optimizer": "nvfp4_ddim_optimizer.networks"}

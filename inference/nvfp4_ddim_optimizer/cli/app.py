@@ -6,14 +6,18 @@ import typer
 
 from nvfp4_ddim_optimizer import __version__
 
+from .analyze import analyze
+from .compress import compress, decompress
 from .convert import convert
 from .edge import edge
 from .generate import generate
 from .inspect import inspect
+from .interpolate import interpolate
 from .plan import plan
 from .pull import pull
 from .quantize import quantize
 from .runtime import ErrorReportingGroup, out, prepare_process
+from .segment import segment
 from .serve import serve
 from .verify import verify
 
@@ -57,6 +61,10 @@ def _root(
     First steps:
       [cyan]nvfp4-ddim verify[/]                        is this machine ready?
       [cyan]nvfp4-ddim generate "a red heart"[/]        paint with the bundled model
+      [cyan]nvfp4-ddim segment cells.png[/]             count nuclei, and mark what is unsure
+      [cyan]nvfp4-ddim compress photo.jpg[/]            a picture for a slow link
+      [cyan]nvfp4-ddim interpolate A.nc B.nc[/]         what lies between two states
+      [cyan]nvfp4-ddim analyze leaf.jpg[/]              is this potato leaf ill?
       [cyan]nvfp4-ddim quantize MODEL OUT[/]            4.5 bits a weight instead of 32
       [cyan]nvfp4-ddim plan OUT[/]                      will it fit, and how long does it take?
       [cyan]nvfp4-ddim inspect OUT[/]                   what became of every layer
@@ -67,7 +75,19 @@ def _root(
     prepare_process(debug=debug)
 
 
-_NEED_ARGUMENTS = (generate, plan, quantize, inspect, convert, pull)
+_NEED_ARGUMENTS = (
+    generate,
+    segment,
+    compress,
+    decompress,
+    interpolate,
+    analyze,
+    plan,
+    quantize,
+    inspect,
+    convert,
+    pull,
+)
 
 for command in (*_NEED_ARGUMENTS, verify, serve):
     app.command(no_args_is_help=command in _NEED_ARGUMENTS)(command)

@@ -31,12 +31,22 @@ _DEFAULT_RULES = (
         "vae|movq|[a-z_]+_vae", "", "the autoencoder sets the picture's fine detail and is small"
     ),
     KeepRule(
-        "unet",
+        "image_encoder",
+        r"stem\.|head$",
+        "the first and the last layer are the most sensitive, and tiny",
+    ),
+    KeepRule(
+        "analysis|synthesis",
+        r"linear$",
+        "the codec's linear transform carries most of the picture",
+    ),
+    KeepRule(
+        "unet|refiner",
         r"conv_in$|conv_out$",
         "the first and the last layer are the most sensitive, and tiny",
     ),
     KeepRule(
-        "unet",
+        "unet|refiner",
         r"(time_embedding|time_proj|class_embedding|add_embedding|add_time_proj)(\.|$)",
         "every layer sees the time embedding's error, and it runs once a step",
     ),

@@ -6,11 +6,21 @@ from nvfp4_ddim_contracts.tasks import TaskName
 from nvfp4_ddim_optimizer.errors import ModelNotSupportedError
 from nvfp4_ddim_optimizer.task_model import TaskModel
 
+from .analyze import AnalyzeTask
 from .base import Task
+from .compress import CompressTask, DecompressTask
+from .interpolate import InterpolateTask
+from .segment import SegmentTask
 
 __all__ = ["TASK_CLASSES", "make_tasks"]
 
-_CLASSES: tuple[type[Task[Any, Any]], ...] = ()
+_CLASSES: tuple[type[Task[Any, Any]], ...] = (
+    AnalyzeTask,
+    SegmentTask,
+    InterpolateTask,
+    CompressTask,
+    DecompressTask,
+)
 
 TASK_CLASSES: dict[TaskName, type[Task[Any, Any]]] = {each.spec.name: each for each in _CLASSES}
 """Task classes by name."""

@@ -4,10 +4,12 @@ import codecs
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from lambdas.domain.errors import InvalidBatchError
 from lambdas.domain.validation import field_errors
@@ -20,15 +22,22 @@ from nvfp4_ddim_contracts.batches import (
     ManifestFormat,
     row_digest,
 )
+from nvfp4_ddim_contracts.requests import GENERATE
+from nvfp4_ddim_contracts.tasks import TASKS
+
+from .folder import BatchFolder
+from .task_rows import ReadRow, TaskRowError, folder_rows, read_task_row
 
 __all__ = ["MAX_LINE_CHARACTERS", "MAX_MANIFEST_BYTES", "read_manifest"]
 
 MAX_MANIFEST_BYTES = 64 * 1024 * 1024
 MAX_LINE_CHARACTERS = 65_536
 _COLUMNS = frozenset(BatchRow.model_fields)
+# Of tasks: `inputs.image` holds a path in the batch's folder, `parameters.samples` a value.
+_PARTS = re.compile(r"(?P<part>inputs|parameters)\.(?P<name>[a-z][a-z0-9_]*)")
 # A cell holds text; these fields are written as JSON in it.
 _JSON_COLUMNS = frozenset({"guidance_interval"})
-_Line = tuple[int, Callable[[], BatchRow]]
+_Line = tuple[int, Callable[[], ReadRow]]
 
 
 class _LineError(ValueError):
@@ -38,7 +47,7 @@ class _LineError(ValueError):
 
 
 def read_manifest(
-    data: bytes, manifest_format: ManifestFormat
+    data: bytes, manifest_format: ManifestFormat, folder: BatchFolder
 ) -> Iterator[BatchItem | BatchRowError]:
     """The rows of a manifest, and the lines that are none, in their order.
 
@@ -46,13 +55,18 @@ def read_manifest(
         data: UTF-8, with or without a byte order mark, or UTF-16 with one. Blank lines count as
             lines and are otherwise ignored.
         manifest_format: How it is written. A CSV's first line names the fields.
+        folder: What lies beside it.
 
     Raises:
         InvalidBatchError: The manifest as a whole cannot be read: its encoding, its columns, or
             more rows than a batch may have.
     """
+    if manifest_format is ManifestFormat.FOLDER:
+        yield from folder_rows(data, folder)
+        return
     text = _decode(data)
-    lines = _json_lines(text) if manifest_format is ManifestFormat.JSONL else _csv_lines(text)
+    is_json = manifest_format is ManifestFormat.JSONL
+    lines = _json_lines(text, folder) if is_json else _csv_lines(text, folder)
     seen: dict[str, int] = {}
     for rows, (line, parse) in enumerate(lines, start=1):
         if rows > MAX_BATCH_ROWS:
@@ -63,23 +77,23 @@ def read_manifest(
 
 
 def _item(
-    line: int, parse: Callable[[], BatchRow], seen: dict[str, int]
+    line: int, parse: Callable[[], ReadRow], seen: dict[str, int]
 ) -> BatchItem | BatchRowError:
     try:
-        row = parse()
+        given_id, request, files = parse()
     except ValidationError as error:
         return BatchRowError(line=line, errors=field_errors(error))
-    except _LineError as error:
+    except (_LineError, TaskRowError) as error:
         return BatchRowError(line=line, errors=error.errors)
-    row_id = row.id or f"row-{line:06d}"
+    row_id = given_id or f"row-{line:06d}"
     first = seen.setdefault(row_id, line)
     if first != line:
         message = f"line {first} has this id already; ids name the pictures"
         return BatchRowError(
             line=line, id=row_id, errors=(FieldError(field="id", message=message),)
         )
-    request = row.request
-    return BatchItem(line=line, id=row_id, digest=row_digest(row_id, request), request=request)
+    digest = row_digest(row_id, request)
+    return BatchItem(line=line, id=row_id, digest=digest, request=request, files=files)
 
 
 def _decode(data: bytes) -> str:
@@ -103,20 +117,30 @@ def _check_text(text: str) -> None:
         raise _LineError("the line is not UTF-8") from None
 
 
-def _json_lines(text: str) -> Iterator[_Line]:
+def _json_lines(text: str, folder: BatchFolder) -> Iterator[_Line]:
     # str.splitlines would also split at characters that JSON allows inside a text.
     for number, raw in enumerate(text.split("\n"), start=1):
         line = raw.strip(" \t\r")
         if line:
-            yield number, lambda line=line: _from_json(line)  # type: ignore[misc]
+            yield number, lambda line=line: _from_json(line, folder)  # type: ignore[misc]
 
 
-def _from_json(line: str) -> BatchRow:
+def _from_json(line: str, folder: BatchFolder) -> ReadRow:
     _check_text(line)
-    return BatchRow.model_validate_json(line)
+    try:
+        values = from_json(line)
+    except ValueError:
+        values = None  # The model says what is wrong.
+    if isinstance(values, dict) and values.get("task", GENERATE) != GENERATE:
+        return read_task_row(values, folder)
+    return _painting(BatchRow.model_validate_json(line))
 
 
-def _csv_lines(text: str) -> Iterator[_Line]:
+def _painting(row: BatchRow) -> ReadRow:
+    return row.id, row.request, {}
+
+
+def _csv_lines(text: str, folder: BatchFolder) -> Iterator[_Line]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     header: list[str] | None = None
     while True:
@@ -136,27 +160,39 @@ def _csv_lines(text: str) -> Iterator[_Line]:
         if header is None:
             header = _header(cells)
             continue
-        yield number, lambda cells=cells, names=header: _from_cells(cells, names)  # type: ignore[misc]
+        yield number, lambda cells=cells, names=header: _from_cells(cells, names, folder)  # type: ignore[misc]
 
 
 def _header(cells: list[str]) -> list[str]:
     names = [cell.strip() for cell in cells]
-    unknown = sorted({name for name in names if name not in _COLUMNS})
-    if unknown or len(set(names)) != len(names) or "prompt" not in names:
+    unknown = sorted({name for name in names if name not in _COLUMNS and not _is_part(name)})
+    has_work = "prompt" in names or "task" in names
+    if unknown or len(set(names)) != len(names) or not has_work:
         problem = (
             f"unknown columns: {', '.join(repr(name) for name in unknown[:10])}"
             if unknown
             else "a column twice"
-            if "prompt" in names
+            if has_work
             else "no column 'prompt'"
         )
         raise InvalidBatchError(
-            f"The manifest's first line has {problem}. Columns: {', '.join(sorted(_COLUMNS))}."
+            f"The manifest's first line has {problem}. Columns: {', '.join(sorted(_COLUMNS))}, "
+            "and of tasks inputs.NAME and parameters.NAME."
         )
     return names
 
 
-def _from_cells(cells: list[str], names: list[str]) -> BatchRow:
+def _is_part(name: str) -> bool:
+    """Whether a column is a file or a parameter of any task."""
+    match = _PARTS.fullmatch(name)
+    if match is None:
+        return False
+    if match["part"] == "inputs":
+        return any(match["name"] == slot.name for spec in TASKS.values() for slot in spec.inputs)
+    return any(match["name"] in spec.parameters.model_fields for spec in TASKS.values())
+
+
+def _from_cells(cells: list[str], names: list[str], folder: BatchFolder) -> ReadRow:
     if len(cells) != len(names):
         raise _LineError(f"the line has {len(cells)} cells, the header {len(names)}")
     _check_text("".join(cells))
@@ -164,11 +200,28 @@ def _from_cells(cells: list[str], names: list[str]) -> BatchRow:
     values = {
         name: _cell(name, cell) for name, cell in zip(names, cells, strict=True) if cell.strip()
     }
-    return BatchRow.model_validate(values)
+    if values.get("task", GENERATE) == GENERATE:
+        return _painting(BatchRow.model_validate(values))
+    return read_task_row(_nested(values), folder)
+
+
+def _nested(values: dict[str, Any]) -> dict[str, Any]:
+    """Cells of columns such as `inputs.image` and `parameters.samples`, put together."""
+    row: dict[str, Any] = {}
+    for name, value in values.items():
+        match = _PARTS.fullmatch(name)
+        if match is None:
+            row[name] = value
+        elif match["part"] == "inputs":
+            row.setdefault("inputs", {})[match["name"]] = {"file": value}
+        else:
+            row.setdefault("parameters", {})[match["name"]] = value
+    return row
 
 
 def _cell(name: str, cell: str) -> Any:
-    if name not in _JSON_COLUMNS:
+    is_list = name.startswith("parameters.") and cell.lstrip().startswith(("[", "{"))
+    if name not in _JSON_COLUMNS and not is_list:
         return cell.strip()
     try:
         return json.loads(cell)
@@ -176,5 +229,5 @@ def _cell(name: str, cell: str) -> Any:
         raise _LineError("write this field as JSON, such as [0.2, 0.8]", name) from None
 
 
-def _fail(message: str) -> BatchRow:
+def _fail(message: str) -> ReadRow:
     raise _LineError(message)

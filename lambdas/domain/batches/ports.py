@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Protocol
 
+from .folder import FolderFile
 from .records import BatchTask
 
 __all__ = ["BatchFiles", "BatchTaskStore", "TaskTokens"]
@@ -29,6 +30,10 @@ class BatchFiles(Protocol):
 
     def put(self, key: str, body: bytes, content_type: str) -> None:
         """Write an object."""
+        ...
+
+    def list_below(self, prefix: str) -> Iterable[FolderFile]:
+        """All objects below a prefix, by what follows it."""
         ...
 
 

@@ -17,6 +17,7 @@ from nvfp4_ddim_contracts.batches import (
     run_key,
 )
 
+from .folder import BatchFolder
 from .manifest import MAX_MANIFEST_BYTES, read_manifest
 from .ports import BatchFiles
 from .records import BatchRun
@@ -52,11 +53,11 @@ class BatchPreparer:
         if found is None:
             raise InvalidBatchError(
                 f"'{manifest_key}' is no manifest. Drop it as batches/NAME/manifest.jsonl (or "
-                ".csv); NAME has letters, digits, '.', '_' and '-', at most 63."
+                ".csv, or task.json); NAME has letters, digits, '.', '_' and '-', at most 63."
             )
         name, manifest_format = found
         started_at = self.clock.now()
-        items, errors = self._read(manifest_key, manifest_format)
+        items, errors = self._read(name, manifest_key, manifest_format)
         items_key = run_key(name, run, "items.jsonl")
         errors_key = run_key(name, run, "errors.jsonl")
         self.files.put(items_key, _lines(items), _JSON_LINES)
@@ -74,7 +75,7 @@ class BatchPreparer:
         )
 
     def _read(
-        self, key: str, manifest_format: ManifestFormat
+        self, name: str, key: str, manifest_format: ManifestFormat
     ) -> tuple[list[BatchItem], list[BatchRowError]]:
         items: list[BatchItem] = []
         errors: list[BatchRowError] = []
@@ -83,13 +84,18 @@ class BatchPreparer:
                 raise InvalidBatchError(
                     f"The manifest has {size} bytes; {MAX_MANIFEST_BYTES} are the most. Split it."
                 )
-            for row in read_manifest(self.files.get(key), manifest_format):
+            folder = BatchFolder(name, lambda: self.files.list_below(batch_key(name, "")))
+            for row in read_manifest(self.files.get(key), manifest_format, folder):
                 if isinstance(row, BatchItem):
                     items.append(row)
                 else:
                     errors.append(row)
             if not items and not errors:
-                raise InvalidBatchError("The manifest has no rows.")
+                raise InvalidBatchError(
+                    "The folder has no files that the task takes: put them there before task.json."
+                    if manifest_format is ManifestFormat.FOLDER
+                    else "The manifest has no rows."
+                )
         except (InvalidBatchError, ObjectNotFoundError) as error:
             whole = FieldError(field="manifest", message=str(error))
             return [], [BatchRowError(line=0, errors=(whole,))]

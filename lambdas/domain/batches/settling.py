@@ -18,11 +18,13 @@ from lambdas.domain.records import JobRecord
 from nvfp4_ddim_contracts import JobState
 from nvfp4_ddim_contracts.batches import (
     BatchEntry,
+    BatchFile,
     BatchImage,
     BatchRowState,
     batch_key,
     batch_owner,
     entry_key,
+    file_key,
     image_key,
 )
 
@@ -111,6 +113,7 @@ class BatchSettler:
             )
         try:
             images = self._collect(task.batch, row.item_id, job)
+            files = self._collect_files(task.batch, row.item_id, job)
         except ObjectNotFoundError as error:
             return BatchEntry(**common, state=BatchRowState.FAILED, error=str(error))
         timings = job.timings
@@ -118,6 +121,7 @@ class BatchSettler:
             **common,
             state=BatchRowState.SUCCEEDED,
             images=images,
+            files=files,
             busy_seconds=timings.generate_seconds + timings.encode_seconds if timings else 0.0,
         )
         # Last: a row counts as finished once its pictures are there.
@@ -134,3 +138,11 @@ class BatchSettler:
             digest = hashlib.sha256(data).hexdigest()
             images.append(BatchImage(key=key, seed=image.seed, sha256=digest))
         return tuple(images)
+
+    def _collect_files(self, batch: str, row_id: str, job: JobRecord) -> tuple[BatchFile, ...]:
+        files = []
+        for file in job.files:
+            key = file_key(row_id, file.name)
+            self.files.put(batch_key(batch, key), self.results.get(file.key), file.media_type)
+            files.append(BatchFile(key=key, media_type=file.media_type, sha256=file.sha256))
+        return tuple(files)

@@ -4,18 +4,27 @@ import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 
-from lambdas.domain.errors import IdempotencyMismatchError, ObjectNotFoundError, UnknownModelError
-from lambdas.domain.ports import Clock, JobStore, MessageQueue
+from lambdas.domain.errors import (
+    IdempotencyMismatchError,
+    InvalidRequestError,
+    ObjectNotFoundError,
+    UploadNotFoundError,
+)
+from lambdas.domain.ports import Clock, JobStore, MessageQueue, UploadStore
 from lambdas.domain.records import JobRecord
 from lambdas.domain.submission import JobSubmitter
-from nvfp4_ddim_contracts import JobRequest, JobState
+from nvfp4_ddim_contracts import GenerationRequest, JobRequest, JobState
 from nvfp4_ddim_contracts.batches import (
     BatchEntry,
     BatchItem,
     BatchRowState,
+    batch_key,
     batch_owner,
     entry_key,
 )
+from nvfp4_ddim_contracts.keys import upload_key
+from nvfp4_ddim_contracts.media_types import OCTET_STREAM, media_type_of
+from nvfp4_ddim_contracts.requests import input_files, spec_of
 
 from .ports import BatchFiles, BatchTaskStore
 from .records import BatchMessage, BatchTask, TaskInput, TaskRow
@@ -34,6 +43,7 @@ class BatchSubmitter:
         jobs: The job table.
         tasks: Where the task waits.
         files: The batches' bucket.
+        uploads: Where files of the batch's folder go that jobs work on.
         queue: Told of what had ended before the task could be found.
         clock: Time.
         lifetime: Of a task that nobody answers.
@@ -43,6 +53,7 @@ class BatchSubmitter:
     jobs: JobStore
     tasks: BatchTaskStore
     files: BatchFiles
+    uploads: UploadStore
     queue: MessageQueue
     clock: Clock
     lifetime: timedelta
@@ -82,8 +93,9 @@ class BatchSubmitter:
         if finished is not None:
             return row.model_copy(update={"entry": finished})
         try:
+            self._upload(task_input.batch, item)
             job = self._job(task_input, item)
-        except UnknownModelError as error:
+        except (InvalidRequestError, ObjectNotFoundError, UploadNotFoundError) as error:
             entry = BatchEntry(
                 line=item.line, id=item.id, state=BatchRowState.FAILED, error=str(error)
             )
@@ -98,6 +110,20 @@ class BatchSubmitter:
             return None
         entry = BatchEntry.model_validate_json(found)
         return entry.model_copy(update={"line": item.line, "reused": True})
+
+    def _upload(self, batch: str, item: BatchItem) -> None:
+        """Put the row's files where its job will find them, unless they are there."""
+        if isinstance(item.request, GenerationRequest):
+            return
+        types = {slot.name: slot.media_types for slot in spec_of(item.request).inputs}
+        for name, file in input_files(item.request).items():
+            path = item.files.get(file.upload or "")
+            if file.upload is None or path is None:
+                continue
+            key = upload_key(batch_owner(batch), file.upload)
+            if self.uploads.find(key) is None:
+                content_type = media_type_of(path, types[name]) or OCTET_STREAM
+                self.uploads.put(key, self.files.get(batch_key(batch, path)), content_type)
 
     def _job(self, task_input: TaskInput, item: BatchItem) -> JobRecord:
         """The row's job; a new one after one that ended without a picture before this run."""

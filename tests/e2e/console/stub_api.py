@@ -18,24 +18,32 @@ from PIL import Image, ImageDraw
 from pydantic import ValidationError
 
 from nvfp4_ddim_contracts import (
+    AnyRequest,
     FieldError,
-    GenerationRequest,
     Job,
+    JobFile,
     JobImage,
     JobPage,
     JobProgress,
+    JobRequest,
     JobState,
     Problem,
     ProblemType,
     Provenance,
     Timings,
+    Upload,
+    UploadRequest,
 )
 from nvfp4_ddim_contracts.models import Model, ModelList
+from nvfp4_ddim_contracts.requests import task_of
+from nvfp4_ddim_contracts.task_list import TaskList, list_tasks
+from nvfp4_ddim_contracts.tasks import TaskProvenance
 
 __all__ = ["API_KEY", "NATIVE_PIXELS", "StubApi"]
 
 API_KEY = "stub-key-0123456789abcdef"
 NATIVE_PIXELS = 64
+_ALWAYS_ANSWERED = ("/v1/models", "/v1/tasks", "/v1/uploads")
 ARTIFACT_SHA256 = "5f" * 32
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
@@ -54,6 +62,8 @@ class StubApi(AbstractContextManager["StubApi"]):
         down: While true, connections are closed without an answer.
         images_down: While true, pictures are refused as an expired link is.
         hold: `POST /v1/jobs` is answered once this is set.
+        uploads: Bodies of the forms that arrived at the store, as they came.
+        store_down: While true, the store refuses forms.
         refusal: Answer to the next requests in place of the real one, or None.
     """
 
@@ -62,6 +72,8 @@ class StubApi(AbstractContextManager["StubApi"]):
         self.finished: list[Job] = []
         self.idempotency_keys: list[str] = []
         self.bodies: list[dict[str, Any]] = []
+        self.uploads: list[bytes] = []
+        self.store_down = False
         self.down = False
         self.images_down = False
         self.hold = Event()
@@ -95,7 +107,7 @@ class StubApi(AbstractContextManager["StubApi"]):
         repeated = idempotency_key in self.idempotency_keys
         self.idempotency_keys.append(idempotency_key)
         self.bodies.append(body)
-        request = GenerationRequest.model_validate(body)
+        request = JobRequest.model_validate(body).request
         if self.job is None or not repeated:
             self.job = make_job(request)
         return self.job
@@ -112,6 +124,12 @@ class StubApi(AbstractContextManager["StubApi"]):
         self.finished.insert(0, self.job)
         return self.job
 
+    def succeed_task(self, report: dict[str, Any], **files: str) -> Job:
+        """The worker is done with a task; files are given as name with `_` for `.`, and type."""
+        self.job = task_done(self._current(), self.page_url, report, files)
+        self.finished.insert(0, self.job.model_copy(update={"report": None}))
+        return self.job
+
     def end(self, state: JobState, error: Problem | None = None) -> None:
         """The job ends without a picture."""
         self._change(state=state, error=error)
@@ -125,13 +143,14 @@ class StubApi(AbstractContextManager["StubApi"]):
         self.job = self._current().model_copy(update=update)
 
 
-def make_job(request: GenerationRequest, number: int = 1) -> Job:
+def make_job(request: AnyRequest, number: int = 1) -> Job:
     """A queued job."""
     now = datetime.now(UTC)
     steps = request.num_inference_steps or 20
     return Job(
         id=f"{number:032x}",
         state=JobState.QUEUED,
+        task=task_of(request),
         request=request,
         progress=JobProgress(step=0, total_steps=steps),
         created_at=now,
@@ -164,6 +183,40 @@ def succeeded(job: Job, page_url: str, seed: int) -> Job:
         update={
             "state": JobState.SUCCEEDED,
             "images": (image,),
+            "provenance": provenance,
+            "timings": Timings(queue_seconds=0.1, generate_seconds=2.25, encode_seconds=0.0),
+            "updated_at": job.created_at + timedelta(seconds=3.5),
+        }
+    )
+
+
+def task_done(job: Job, page_url: str, report: dict[str, Any], files: dict[str, str]) -> Job:
+    """A task's job at its end."""
+    made = tuple(
+        JobFile(
+            name=name.replace("_", "."),
+            media_type=media_type,
+            url=page_url.replace("index.html", f"results/{job.id}/{name.replace('_', '.')}"),
+            bytes=2048,
+            sha256="ab" * 32,
+            expires_at=datetime.now(UTC) + timedelta(hours=1),
+        )
+        for name, media_type in files.items()
+    )
+    provenance = TaskProvenance(
+        model="toy-model",
+        artifact_sha256=ARTIFACT_SHA256,
+        preset=job.request.preset,
+        num_inference_steps=job.progress.total_steps,
+        seed=7,
+        execution_path="cpu/fp32/nvfp4-dequantise",
+        library_version="0.1.0",
+    )
+    return job.model_copy(
+        update={
+            "state": JobState.SUCCEEDED,
+            "report": report,
+            "files": made,
             "provenance": provenance,
             "timings": Timings(queue_seconds=0.1, generate_seconds=2.25, encode_seconds=0.0),
             "updated_at": job.created_at + timedelta(seconds=3.5),
@@ -256,13 +309,17 @@ class _ApiHandler(_QuietHandler):
 
     def _serve(self, method: str) -> None:
         length = int(self.headers.get("Content-Length") or 0)
-        body = json.loads(self.rfile.read(length)) if length else {}
+        data = self.rfile.read(length)
+        if self.path == "/store":
+            self._store(data)
+            return
+        body = json.loads(data) if data else {}
         if self._stub.down:
             self.close_connection = True
             return
         if self.headers.get("x-api-key") != API_KEY:
             self.answer(403, b'{"message":"Forbidden"}', "application/json")
-        elif self._stub.refusal and self.path != "/v1/models":
+        elif self._stub.refusal and self.path not in _ALWAYS_ANSWERED:
             self._refuse(self._stub.refusal)
         else:
             self._operate(method, body)
@@ -271,6 +328,10 @@ class _ApiHandler(_QuietHandler):
         stub = self._stub
         if self.path == "/v1/models":
             self._send(200, _models())
+        elif self.path == "/v1/tasks":
+            self._send(200, list_tasks())
+        elif self.path == "/v1/uploads":
+            self._send(201, self._place(UploadRequest.model_validate(body)))
         elif self.path.startswith("/v1/jobs?"):
             self._send(200, JobPage(jobs=tuple(stub.finished)))
         elif method == "POST":
@@ -289,12 +350,29 @@ class _ApiHandler(_QuietHandler):
             missing = problem(ProblemType.NOT_FOUND, 404, "Not found", "No such job.")
             self._refuse(missing)
 
+    def _place(self, wanted: UploadRequest) -> Upload:
+        return Upload(
+            id=f"{len(self._stub.uploads):032x}",
+            content_type=wanted.content_type,
+            size_bytes=wanted.size_bytes,
+            url=f"{self._stub.api_url}/store",
+            fields={"Content-Type": wanted.content_type, "key": "uploads/somebody"},
+            expires_at=datetime.now(UTC) + timedelta(minutes=15),
+        )
+
+    def _store(self, data: bytes) -> None:
+        if self._stub.store_down:
+            self.answer(503, b"", "application/xml")
+            return
+        self._stub.uploads.append(data)
+        self.answer(204, b"", "application/xml")
+
     def _find(self) -> Job | None:
         job_id = self.path.rsplit("/", 1)[-1]
         known = [self._stub.job, *self._stub.finished]
         return next((job for job in known if job and job.id == job_id), None)
 
-    def _send(self, status: int, model: Job | JobPage | ModelList) -> None:
+    def _send(self, status: int, model: Job | JobPage | ModelList | TaskList | Upload) -> None:
         self.answer(status, model.model_dump_json().encode(), "application/json")
 
     def _refuse(self, error: Problem) -> None:

@@ -43,6 +43,7 @@ ROUTES = {
     ("GET", "jobs/"): "get_job",
     ("DELETE", "jobs/"): "cancel_job",
     ("GET", "models"): "list_models",
+    ("GET", "tasks"): "list_tasks",
     ("POST", "uploads"): "create_upload",
     ("GET", "webhooks/secret"): "get_webhook_secret",
     ("POST", "images/generations"): "create_image",

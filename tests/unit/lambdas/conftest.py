@@ -30,6 +30,7 @@ from lambdas.domain.records import (
 from lambdas.domain.stopping import ServiceSwitch, SubmissionGate
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
+from lambdas.domain.task_inputs import TaskInputs
 from nvfp4_ddim_contracts import JobRequest, JobState, Lane, Preset
 from nvfp4_ddim_contracts.jobs import is_legal
 from nvfp4_ddim_contracts.models import LiveModel
@@ -125,6 +126,8 @@ class FakeJobs:
             "attempts": transition.attempts,
             "step": transition.step,
             "images": transition.images,
+            "report": transition.report,
+            "files": transition.files,
             "provenance": transition.provenance,
             "timings": transition.timings,
             "cost_estimate": transition.cost_estimate,
@@ -170,10 +173,15 @@ class FakeJobs:
 class FakeObjects:
     def __init__(self) -> None:
         self.items: dict[str, bytes] = {}
+        self.downloads: dict[str, str] = {}
         self.on_put: Any = None
 
-    def put(self, key: str, body: bytes, content_type: str) -> None:
+    def put(
+        self, key: str, body: bytes, content_type: str, *, download_as: str | None = None
+    ) -> None:
         self.items[key] = body
+        if download_as:
+            self.downloads[key] = download_as
         if self.on_put:
             self.on_put(key)
 
@@ -199,10 +207,15 @@ class FakeUploads:
 
     def __init__(self) -> None:
         self.items: dict[str, StoredUpload] = {}
+        self.bodies: dict[str, bytes] = {}
 
     def form(self, key: str, *, content_type: str, size_bytes: int, seconds: int) -> UploadForm:
         bound = {"key": key, "type": content_type, "size": str(size_bytes), "for": str(seconds)}
         return UploadForm("https://bucket", bound)
+
+    def put(self, key: str, body: bytes, content_type: str) -> None:
+        self.items[key] = StoredUpload(key, content_type, len(body))
+        self.bodies[key] = body
 
     def find(self, key: str) -> StoredUpload | None:
         return self.items.get(key)
@@ -278,14 +291,14 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
     clock, jobs, objects, inference = FakeClock(), FakeJobs(), FakeObjects(), FakeInference()
     stop_flag, capacity, meter = FakeStopFlag(), FakeCapacity(), FakeMeter()
     policy = SubmissionPolicy(MODEL.name, timedelta(days=1), timedelta(minutes=10))
-    ids = FakeIds()
+    ids, uploads = FakeIds(), FakeUploads()
     return SimpleNamespace(
         clock=clock,
         jobs=jobs,
         objects=objects,
         inference=inference,
         ids=ids,
-        uploads=FakeUploads(),
+        uploads=uploads,
         stop_flag=stop_flag,
         capacity=capacity,
         meter=meter,
@@ -293,7 +306,13 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
         signer=FakeSigner(),
         service=JobService(jobs, clock),
         submitter=JobSubmitter(
-            jobs, FakeCatalogue(), clock, ids, policy, SubmissionGate(stop_flag, clock)
+            jobs,
+            FakeCatalogue(),
+            clock,
+            ids,
+            policy,
+            SubmissionGate(stop_flag, clock),
+            TaskInputs(uploads, ids),
         ),
         dispatcher=JobDispatcher(jobs, objects, {Lane.ASYNC: inference}),
         recorder=ResultRecorder(jobs, objects, clock, max_attempts, "ml.c7i.xlarge", meter),

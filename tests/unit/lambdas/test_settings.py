@@ -39,7 +39,13 @@ def test_numbers_are_bounded(attempts: str) -> None:
 
 
 def test_a_job_ends_before_it_is_deleted() -> None:
-    environment = {"TABLE_NAME": "t", "ARTIFACT_BUCKET": "a", "DEFAULT_MODEL": "m", **CDN}
+    environment = {
+        "TABLE_NAME": "t",
+        "ARTIFACT_BUCKET": "a",
+        "RESULTS_BUCKET": "r",
+        "DEFAULT_MODEL": "m",
+        **CDN,
+    }
     CreateJobSettings.from_environment(environment)
     times = {"JOB_DEADLINE_SECONDS": "7200", "JOB_LIFETIME_SECONDS": "3600"}
     with pytest.raises(ValidationError, match="JOB_DEADLINE_SECONDS"):

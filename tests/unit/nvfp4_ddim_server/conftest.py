@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,11 +13,13 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 from nvfp4_ddim_contracts import Preset
-from nvfp4_ddim_optimizer.errors import GenerationCancelled
+from nvfp4_ddim_optimizer.errors import GenerationCancelled, ModelNotSupportedError
 from nvfp4_ddim_optimizer.shortcuts import Shortcuts
+from nvfp4_ddim_optimizer.tasks.base import OutputFile, TaskOutput
 from nvfp4_ddim_server import ServerSettings, create_app
 from nvfp4_ddim_server.planning import BatchKey, Plan
 from nvfp4_ddim_server.queueing import Ticket
+from tests.support_tasks import ToyReport
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class FakePipeline:
     native_width: int = 16
     native_height: int = 24
     default_guidance_scale: float = 3.0
+    tasks: tuple[str, ...] = ("generate",)
+    task_steps: int = 6
     shortcuts: Shortcuts = Shortcuts(cache_interval=2)  # noqa: RUF009 - frozen
     error: Exception | None = None
     gate: threading.Event = field(default_factory=threading.Event)
@@ -46,6 +50,37 @@ class FakePipeline:
 
     def __post_init__(self) -> None:
         self.gate.set()
+
+    def task(self, name: str) -> object:
+        if name not in self.tasks:
+            raise ModelNotSupportedError(f"{self.model_name} can't {name}")
+        return self
+
+    def run(
+        self,
+        task: str,
+        inputs: Mapping[str, bytes],
+        parameters: Any,
+        *,
+        on_step: Callable[[FakeStep], None],
+        should_cancel: Callable[[], bool],
+        **rest: Any,
+    ) -> TaskOutput[ToyReport]:
+        self.task(task)
+        self.calls.append({"task": task, "inputs": dict(inputs), **rest})
+        if self.error is not None:
+            raise self.error
+        for step in range(1, self.task_steps + 1):
+            self.stepping.set()
+            assert self.gate.wait(10), "the test forgot to open the gate"
+            if should_cancel():
+                raise GenerationCancelled
+            on_step(FakeStep(step, self.task_steps))
+        files = (
+            OutputFile("mask.png", "image/png", b"mask:" + inputs["image"]),
+            OutputFile("areas.csv", "text/csv", b"area\n"),
+        )
+        return TaskOutput(ToyReport(area=len(inputs["image"])), files)
 
     def with_preset(self, preset: str) -> "FakePipeline":
         assert preset in list(Preset)
@@ -117,6 +152,8 @@ def make_client(pipeline: FakePipeline, sink: RecordingSink) -> Iterator[Callabl
             load: Callable[[], Any] | None = None,
             load_artifact: Any = None,
             registry: Any = None,
+            bundled: Any = None,
+            inputs: Any = None,
             wait: bool = True,
             **settings: Any,
         ) -> TestClient:
@@ -125,6 +162,8 @@ def make_client(pipeline: FakePipeline, sink: RecordingSink) -> Iterator[Callabl
                 load_pipeline=load or (lambda: pipeline),
                 load_artifact=load_artifact,
                 registry=registry,
+                bundled=bundled,
+                inputs=inputs,
                 sink=sink,
             )
             client = stack.enter_context(TestClient(app, raise_server_exceptions=False))

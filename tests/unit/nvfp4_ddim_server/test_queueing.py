@@ -140,7 +140,7 @@ def test_ticket_is_settled_by_its_last_picture(make_ticket: MakeTicket) -> None:
     assert not ticket.is_settled
     ticket.put(0, PICTURE)
     painted = ticket.future.result()
-    assert len(painted.images) == 2
+    assert len(painted.results) == 2
     assert painted.queue_seconds >= 0
     assert painted.generate_seconds >= 0
 

@@ -6,7 +6,7 @@ import pytest
 
 from nvfp4_ddim_contracts import GenerationRequest
 from nvfp4_ddim_server.errors import ClientGoneError, NotReadyError
-from nvfp4_ddim_server.queueing import Painted
+from nvfp4_ddim_server.queueing import Finished
 from nvfp4_ddim_server.service import InferenceService
 from nvfp4_ddim_server.settings import ServerSettings
 
@@ -17,9 +17,9 @@ async def paint(
     service: InferenceService,
     job_id: str | None = None,
     client_gone: Callable[[], Coroutine[Any, Any, None]] | None = None,
-) -> Painted:
+) -> Finished:
     async with service.planned(REQUEST) as planned:
-        return await service.paint(planned.plan, job_id, client_gone or never)
+        return await service.carry_out(planned.plan, job_id, client_gone or never)
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_what_finishes_within_the_grace_period_is_delivered(run: Any, pipeline: 
         await asyncio.sleep(0.05)
         service.drain()
         pipeline.gate.set()
-        assert len((await running).images) == 1
+        assert len((await running).results) == 1
 
     run(body, drain_seconds=10)
 

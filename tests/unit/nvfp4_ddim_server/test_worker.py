@@ -42,7 +42,7 @@ def test_paints_each_picture_from_its_own_seed(
 ) -> None:
     ticket = make_ticket(1, 2)
     make_worker().submit(ticket)
-    images = ticket.future.result(5).images
+    images = ticket.future.result(5).results
     assert [image.getpixel((0, 0))[0] for image in images] == [1, 2]
     assert [call["seed"] for call in pipeline.requests] == [[1], [2]]
 
@@ -59,7 +59,7 @@ def test_batches_across_requests_when_allowed(
     worker.submit(second)
     worker.submit(third)
     pipeline.gate.set()
-    assert third.future.result(5).images[0].getpixel((0, 0))[0] == 3
+    assert third.future.result(5).results[0].getpixel((0, 0))[0] == 3
     assert [call["prompt"] for call in pipeline.requests] == [["a pear"], ["b", "c"]]
 
 
@@ -97,7 +97,7 @@ def test_one_unwanted_request_does_not_stop_its_batch(
 
     unwanted.on_progress = give_up
     pipeline.gate.set()
-    assert wanted.future.result(5).images
+    assert wanted.future.result(5).results
     with pytest.raises(JobCancelledError):
         unwanted.future.result(5)
 
@@ -162,7 +162,7 @@ def test_drain_finishes_what_runs_and_refuses_the_rest(
     with pytest.raises(NotReadyError, match="shutting down"):
         worker.submit(make_ticket())
     pipeline.gate.set()
-    assert running.future.result(5).images
+    assert running.future.result(5).results
     assert worker.join(5)
 
 

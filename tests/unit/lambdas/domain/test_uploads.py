@@ -13,11 +13,10 @@ from nvfp4_ddim_contracts.keys import upload_key
 from nvfp4_ddim_contracts.uploads import (
     MAX_UPLOAD_BYTES,
     UPLOAD_SECONDS,
-    UploadContentType,
     UploadRequest,
 )
 
-REQUEST = UploadRequest(content_type=UploadContentType.PNG, size_bytes=1234)
+REQUEST = UploadRequest(content_type="image/png", size_bytes=1234)
 OWNER, OTHER = "0123456789abcdef", "fedcba9876543210"
 
 

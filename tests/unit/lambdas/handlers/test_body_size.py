@@ -5,7 +5,7 @@ import pytest
 from lambdas.domain.errors import RequestTooLargeError
 from lambdas.domain.validation import MAX_BODY_BYTES
 from lambdas.handlers._proxy import ApiRequest, ProxyEvent
-from nvfp4_ddim_contracts import JobRequest
+from nvfp4_ddim_contracts import GenerationRequest, JobRequest
 
 
 def _request(body: str) -> ApiRequest:
@@ -17,7 +17,9 @@ def test_the_longest_request_fits_however_it_is_escaped() -> None:
     longest = "\N{WATERMELON}" * 2_000
     body = json.dumps({"prompt": longest, "negative_prompt": longest})
     assert len(body) > 40_000
-    assert _request(body).body(JobRequest).prompt == longest
+    request = _request(body).body(JobRequest).request
+    assert isinstance(request, GenerationRequest)
+    assert request.prompt == longest
 
 
 @pytest.mark.parametrize("letter", ["x", "é"])

@@ -1,7 +1,8 @@
 """A batch's run on fakes: prepare, submit, settle, finish."""
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from lambdas.domain.batches.finishing import BatchFinisher
+from lambdas.domain.batches.folder import FolderFile
 from lambdas.domain.batches.preparing import BatchPreparer
 from lambdas.domain.batches.records import BatchRun, BatchTask, TaskInput, TaskOutput
 from lambdas.domain.batches.settling import BatchAnnouncer, BatchSettler
@@ -40,6 +42,12 @@ class FakeFiles:
         assert content_type
         self.items[key] = body
         self.order.append(key)
+
+    def list_below(self, prefix: str) -> Iterator[FolderFile]:
+        for key, data in self.items.items():
+            if key.startswith(prefix):
+                digest = hashlib.sha256(data).hexdigest()
+                yield FolderFile(key.removeprefix(prefix), len(data), digest)
 
     def lines(self, key: str) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.items[key].splitlines()]
@@ -105,7 +113,14 @@ def batch(world: SimpleNamespace) -> SimpleNamespace:
         world=world,
         preparer=BatchPreparer(files, world.clock),
         submitter=BatchSubmitter(
-            world.submitter, world.jobs, tasks, files, queue, world.clock, timedelta(days=1)
+            world.submitter,
+            world.jobs,
+            tasks,
+            files,
+            world.uploads,
+            queue,
+            world.clock,
+            timedelta(days=1),
         ),
         announcer=BatchAnnouncer(queue),
         settler=BatchSettler(world.jobs, tasks, world.objects, files, tokens),

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lambdas.domain.batches.folder import BatchFolder
 from lambdas.domain.batches.manifest import MAX_LINE_CHARACTERS, read_manifest
 from lambdas.domain.errors import InvalidBatchError
 from nvfp4_ddim_contracts import GenerationRequest
@@ -41,7 +42,7 @@ ROWS = st.fixed_dictionaries(
 
 
 def read(data: bytes, manifest_format: ManifestFormat = JSONL) -> list[Any]:
-    return list(read_manifest(data, manifest_format))
+    return list(read_manifest(data, manifest_format, BatchFolder("pets", lambda: ())))
 
 
 def distinct(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

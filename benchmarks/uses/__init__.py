@@ -1,0 +1,1 @@
+"""What the benchmarks of the four uses need beside the library."""

@@ -1,0 +1,1 @@
+"""Training of the picture codec `photo-codec`."""

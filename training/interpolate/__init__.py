@@ -1,0 +1,1 @@
+"""Training of `climate-6h`: data and split, regression, diffusion, export."""
