@@ -48,11 +48,20 @@ class Script:
 
 
 TRAINABLE: Mapping[str, Script] = {
+    "training.analyze.train": Script("run"),
     "training.autoencoder": Script("run", commands=("finetune", "train")),
     "training.calibration_prompts": Script("output", file="prompts.txt"),
+    "training.compress.codec": Script("run"),
+    "training.compress.export": Script("output"),
+    "training.compress.refiner": Script("run"),
+    "training.compress.warm_up": Script("run"),
     "training.diffusion": Script("run"),
     "training.export": Script("output"),
+    "training.interpolate.diffusion": Script("run"),
+    "training.interpolate.regression": Script("run"),
     "training.rough": Script("output", file="rough.pt"),
+    "training.segment.mask_autoencoder": Script("run"),
+    "training.segment.train": Script("run"),
     "training.text": Script("run"),
     "training.tokenizer": Script("output"),
 }

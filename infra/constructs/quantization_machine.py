@@ -139,7 +139,7 @@ class QuantizationMachine(Construct):
                 "Resource": f"arn:{cdk.Aws.PARTITION}:states:::sagemaker:createProcessingJob.sync",
                 "Parameters": self._job(),
                 # What the job has to say lies in the bucket.
-                "ResultPath": None,
+                "ResultPath": sfn.JsonPath.DISCARD,
                 "TimeoutSeconds": limit.to_seconds(),
             },
         )

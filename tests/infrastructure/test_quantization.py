@@ -41,6 +41,8 @@ def test_the_job_is_the_stages_and_reaches_nobody(states: dict[str, Any]) -> Non
         "VolumeSizeInGB": capacity.volume_gb,
     }
     assert job["StoppingCondition"] == {"MaxRuntimeInSeconds": capacity.max_runtime_seconds}
+    # What the job answers must not take the place of what publishing has to know.
+    assert state["ResultPath"] is None
     assert state["TimeoutSeconds"] > capacity.max_runtime_seconds
     assert job["NetworkConfig"] == {"EnableNetworkIsolation": True}
     assert job["AppSpecification"]["ImageUri"] == IMAGE_URI
@@ -182,3 +184,19 @@ def test_a_machine_that_is_too_small_is_refused(changes: dict[str, int], message
     }
     with pytest.raises(CapacityError, match=message):
         QuantizationCapacity(**values)
+
+
+def test_training_reads_and_writes_below_its_own_prefix(assembly: Assembly) -> None:
+    texts = [
+        (json.dumps(each["Action"]), json.dumps(each["Resource"]))
+        for each in statements(assembly, "TrainingRole")
+    ]
+    s3 = [(actions, resources) for actions, resources in texts if "Object" in actions]
+    assert s3
+    for actions, resources in s3:
+        place = "/training/jobs/*" if "Put" in actions else "/training/*"
+        assert place in resources
+        assert "incoming/*" not in resources
+        assert "models/" not in resources
+    outputs = assembly.quantization.body["Outputs"]
+    assert {"JobImageUri", "JobKeyArn", "ProcessingRoleArn", "TrainingRoleArn"} <= set(outputs)

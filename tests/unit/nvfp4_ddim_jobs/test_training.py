@@ -92,15 +92,21 @@ def test_hyperparameters_that_are_none_are_refused(tmp_path: Path, text: str) ->
         read_hyperparameters(tmp_path, {"SM_HPS": text})
 
 
+def _is_command(function: ast.FunctionDef) -> bool:
+    """Decorated for typer, or the one that `typer.run` gets."""
+    decorated = any("app.command" in ast.unparse(each) for each in function.decorator_list)
+    return decorated or function.name == "main"
+
+
 @pytest.mark.parametrize("module", TRAINABLE)
 def test_every_script_has_the_options_that_jobs_use(module: str) -> None:
     tree = ast.parse((PROJECT / f"{module.replace('.', '/')}.py").read_text())
     commands = {
         node.name: [argument.arg for argument in (*node.args.args, *node.args.kwonlyargs)]
         for node in tree.body
-        if isinstance(node, ast.FunctionDef)
-        and any("app.command" in ast.unparse(each) for each in node.decorator_list)
+        if isinstance(node, ast.FunctionDef) and _is_command(node)
     }
+    assert commands
     script = TRAINABLE[module]
     assert set(script.commands) == (set(commands) if len(commands) > 1 else set())
     assert all(script.output in arguments for arguments in commands.values())

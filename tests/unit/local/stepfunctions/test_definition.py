@@ -96,3 +96,21 @@ def test_batches_share_their_input() -> None:
 )
 def test_tolerated_failures(failed: int, count: int, percentage: float, expected: bool) -> None:
     assert exceeds(failed, 100, count=count, percentage=percentage) is expected
+
+
+@pytest.mark.parametrize(
+    ("task", "runs"),
+    [
+        ("sagemaker:createProcessingJob.sync", True),
+        ("sagemaker:createProcessingJob", False),
+        ("sagemaker:createTrainingJob.sync", False),
+    ],
+)
+def test_of_sagemakers_tasks_one_runs(task: str, *, runs: bool) -> None:
+    state = {"Type": "Task", "Resource": f"arn:aws:states:::{task}", "End": True}
+    text = json.dumps({"StartAt": "Job", "States": {"Job": state}})
+    if runs:
+        assert read_definition(text).extras == {}
+    else:
+        with pytest.raises(UnsupportedResourceError, match=task):
+            read_definition(text)
