@@ -149,6 +149,20 @@ def _diffusion(
     return rows
 
 
+def _kinds(rows: list[Row], unlike: NDArray[np.bool_]) -> list[Claim]:
+    """Dice apart for images like those trained on and for kinds that training never saw."""
+    claims = []
+    for row in rows:
+        for name, kind in (("like", ~unlike), ("unlike", unlike)):
+            if unlike.any() and len(row.dice) == len(unlike):
+                what = f"{row.name}; {kind.sum()} images {name} those of the training"
+                id_ = f"dice_{row.id}_{name}"
+                claims.append(
+                    Claim(id_, float(row.dice[kind].mean()), "", None, "higher", what, "Kinds")
+                )
+    return claims
+
+
 def _smoothed(rows: list[Row], data: Images, thresholds: dict[str, float]) -> list[Claim]:
     """The U-Net's risk-coverage area if its entropy is smoothed as ours is."""
     claims = []
@@ -163,7 +177,7 @@ def _smoothed(rows: list[Row], data: Images, thresholds: dict[str, float]) -> li
     return claims
 
 
-def _table(rows: list[Row], bright: NDArray[np.bool_]) -> Table:
+def _table(rows: list[Row], bright: NDArray[np.bool_], unlike: NDArray[np.bool_]) -> Table:
     table = Table(title="Segmentation of nuclei, images held out")
     table.add_column("method")
     for column in (
@@ -171,6 +185,8 @@ def _table(rows: list[Row], bright: NDArray[np.bool_]) -> Table:
         "Dice",
         "dark field",
         "stained",
+        "like",
+        "unlike",
         "IoU",
         "AURC ×1000",
         "ECE",
@@ -178,7 +194,7 @@ def _table(rows: list[Row], bright: NDArray[np.bool_]) -> Table:
     ):
         table.add_column(column, justify="right")
     for row in rows:
-        kinds = (~bright[: len(row.dice)], bright[: len(row.dice)])
+        kinds = [kind[: len(row.dice)] for kind in (~bright, bright, ~unlike, unlike)]
         parts = [row.dice[kind].mean() if kind.any() else np.nan for kind in kinds]
         table.add_row(
             row.name,
@@ -237,8 +253,11 @@ def main(
 ) -> None:
     """Measure, print the table, write claims and pictures."""
     images = load_images(data)
+    unlike = np.zeros(len(images.images), bool)
     if split is not None and not whole:
-        images = images.select(json.loads(split.read_text("utf-8"))[part])
+        parts = json.loads(split.read_text("utf-8"))
+        images = images.select(parts[part])
+        unlike = np.isin(parts[part], parts.get("unlike_training", []))
     bright = np.array([picture.mean() > BRIGHT for picture in images.images])
     segmenters = {
         "full precision": ("fp", _full_precision(model)),
@@ -247,11 +266,11 @@ def main(
     rows = _baselines(images, supervised, samples) + _diffusion(
         images, segmenters, samples, many_steps, cache
     )
-    Console().print(_table(rows, bright))
+    Console(width=150).print(_table(rows, bright, unlike))
 
     note = f"images held out, {samples} samples"
     _, cut = load_supervised(supervised)
-    claims = _claims(rows, note)
+    claims = _claims(rows, note) + _kinds(rows, unlike)
     claims += _smoothed(rows, images, dict.fromkeys(("unet", "unet_views"), cut))
     seconds, peak, pixels = command_cost(artifact, samples)
     side = int(pixels**0.5)

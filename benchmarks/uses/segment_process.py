@@ -12,7 +12,7 @@ from benchmarks.uses.measured_process import run_measured
 
 __all__ = ["command_cost"]
 
-SIDE = 1024
+SIDE = 512
 
 
 def command_cost(artifact: str, samples: int) -> tuple[float, float, int]:
@@ -24,7 +24,7 @@ def command_cost(artifact: str, samples: int) -> tuple[float, float, int]:
     rng = np.random.default_rng(0)
     picture = rng.poisson(6, (SIDE, SIDE)).astype(np.uint8)
     rows, columns = np.mgrid[:SIDE, :SIDE]
-    for row, column in rng.integers(0, SIDE, (600, 2)):
+    for row, column in rng.integers(0, SIDE, (150, 2)):
         window = (slice(max(0, row - 8), row + 8), slice(max(0, column - 8), column + 8))
         inside = (rows[window] - row) ** 2 + (columns[window] - column) ** 2 < 49
         picture[window][inside] += 60
