@@ -5,10 +5,13 @@ import re
 import pytest
 from selenium.webdriver.chrome.webdriver import WebDriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.ui import Select
 
 from local.deploy import Deployment
+from nvfp4_ddim_contracts.tasks import TASKS, TaskName
 from tests.e2e.console.conftest import Resize
 from tests.e2e.console.page import Page
+from tests.support_samples import INPUTS
 
 pytestmark = pytest.mark.e2e
 
@@ -83,3 +86,17 @@ def test_a_reload_in_the_middle_loses_nothing(page: Page, deployment: Deployment
 def test_a_wrong_key_is_told(page: Page) -> None:
     page.open("not-a-key-of-this-service")
     page.until_text("#key-error", "does not accept this key")
+
+
+@pytest.mark.skipif(TaskName.ANALYZE not in TASKS, reason="needs the task")
+def test_a_person_sends_a_photo_and_reads_the_report(page: Page, deployment: Deployment) -> None:
+    page.open(deployment.api_key)
+    page.until(lambda: page.browser.find_elements(By.ID, "tab-analyze"))
+    page.find("#tab-analyze").click()
+    page.find("#analyze-photo").send_keys(str(INPUTS / "potato_late_blight.jpg"))
+    Select(page.find("#analyze-preset")).select_by_value("fast")
+    page.find("#analyze-form [type=submit]").click()
+    page.until_text("#details", "report.json")
+    assert "Probability" in page.text(".report")
+    # The form went to the store, past the page's policy and the bucket's rule for origins.
+    assert page.severe_messages() == []
