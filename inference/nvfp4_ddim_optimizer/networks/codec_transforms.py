@@ -25,7 +25,8 @@ class _Residual(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(functional.relu(self.conv1(functional.relu(x))))
+        h: Tensor = self.conv2(functional.relu(self.conv1(functional.relu(x))))
+        return x + h
 
 
 def _plane(log_step: Tensor, like: Tensor) -> Tensor:
@@ -99,6 +100,8 @@ class CodecSynthesis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
         self.look = nn.Conv2d(3 * 64, fine_width, 1)
         self.fine = nn.Sequential(*[_Residual(fine_width) for _ in range(fine_blocks)])
         self.out = nn.Conv2d(fine_width, 3 * 64, 1)
+        self.lapped = nn.Conv2d(2 * latent_channels, 3 * BLOCK**2, 3, padding=1, bias=False)
+        nn.init.zeros_(self.lapped.weight)
 
     def forward(self, y: Tensor, log_step: Tensor) -> Tensor:
         """Transform quantised latents.
@@ -111,11 +114,15 @@ class CodecSynthesis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
             [B, 3, 16 h, 16 w] float32, about [-0.5, 0.5].
         """
         step = log_step.exp().view(-1, 1, 1, 1)
-        linear = functional.pixel_shuffle(self.linear(y * step), BLOCK)
+        scaled = y * step
+        linear = functional.pixel_shuffle(self.linear(scaled), BLOCK)
         h = self.coarse(self.stem(torch.cat([y, _plane(log_step, y)], dim=1)))
         h = functional.pixel_shuffle(self.up(functional.relu(h)), 2)
         h = self.fine(h + self.look(4 * functional.pixel_unshuffle(linear, 8)))
-        return linear + step * functional.pixel_shuffle(self.out(functional.relu(h)), 8)
+        # Blocks that know their neighbours: more of it, the coarser the step.
+        both = torch.cat([scaled, scaled * log_step.view(-1, 1, 1, 1)], dim=1)
+        lapped = functional.pixel_shuffle(self.lapped(both), BLOCK)
+        return linear + lapped + step * functional.pixel_shuffle(self.out(functional.relu(h)), 8)
 
 
 class CodecHyperAnalysis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is untyped
