@@ -54,9 +54,7 @@ class Codec(nn.Module):
 def load_codec(path: Path) -> Codec:
     """The codec of a checkpoint that `train` wrote, for inference."""
     codec = Codec()
-    state = torch.load(path, weights_only=True)
-    # `lapped` is fitted last: an earlier checkpoint has none, and zeros stand for it.
-    codec.load_state_dict(codec.state_dict() | state)
+    codec.load_state_dict(torch.load(path, weights_only=True))
     return codec.eval().requires_grad_(False)
 
 
@@ -149,8 +147,6 @@ def train(
     linear = [codec.analysis.linear.weight, codec.synthesis.linear.weight]
     contexts = list(codec.entropy.parameters())
     known = {id(p) for p in [*linear, *contexts]}
-    lapped = codec.synthesis.lapped.requires_grad_(False)
-    known |= {id(p) for p in lapped.parameters()}
     others = [p for p in codec.parameters() if id(p) not in known]
     groups = [
         {"params": linear, "share": 0.1},

@@ -100,8 +100,6 @@ class CodecSynthesis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
         self.look = nn.Conv2d(3 * 64, fine_width, 1)
         self.fine = nn.Sequential(*[_Residual(fine_width) for _ in range(fine_blocks)])
         self.out = nn.Conv2d(fine_width, 3 * 64, 1)
-        self.lapped = nn.Conv2d(2 * latent_channels, 3 * BLOCK**2, 3, padding=1, bias=False)
-        nn.init.zeros_(self.lapped.weight)
 
     def forward(self, y: Tensor, log_step: Tensor) -> Tensor:
         """Transform quantised latents.
@@ -114,15 +112,11 @@ class CodecSynthesis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
             [B, 3, 16 h, 16 w] float32, about [-0.5, 0.5].
         """
         step = log_step.exp().view(-1, 1, 1, 1)
-        scaled = y * step
-        linear = functional.pixel_shuffle(self.linear(scaled), BLOCK)
+        linear = functional.pixel_shuffle(self.linear(y * step), BLOCK)
         h = self.coarse(self.stem(torch.cat([y, _plane(log_step, y)], dim=1)))
         h = functional.pixel_shuffle(self.up(functional.relu(h)), 2)
         h = self.fine(h + self.look(4 * functional.pixel_unshuffle(linear, 8)))
-        # Blocks that know their neighbours: more of it, the coarser the step.
-        both = torch.cat([scaled, scaled * log_step.view(-1, 1, 1, 1)], dim=1)
-        lapped = functional.pixel_shuffle(self.lapped(both), BLOCK)
-        return linear + lapped + step * functional.pixel_shuffle(self.out(functional.relu(h)), 8)
+        return linear + step * functional.pixel_shuffle(self.out(functional.relu(h)), 8)
 
 
 class CodecHyperAnalysis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffusers is untyped
