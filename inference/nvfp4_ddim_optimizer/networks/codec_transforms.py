@@ -25,7 +25,8 @@ class _Residual(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv2(functional.relu(self.conv1(functional.relu(x))))
+        h: Tensor = self.conv2(functional.relu(self.conv1(functional.relu(x))))
+        return x + h
 
 
 def _plane(log_step: Tensor, like: Tensor) -> Tensor:

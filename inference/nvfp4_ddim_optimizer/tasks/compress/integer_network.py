@@ -64,5 +64,5 @@ def neighbourhoods(
     stacked = np.concatenate(planes)
     padded = np.pad(stacked, ((0, 0), (1, 1), (1, 1)))
     taps = [padded[:, rows + i, columns + j] for i in range(3) for j in range(3)]
-    patches = np.stack(taps, axis=1).reshape(-1, len(rows))
+    patches = np.stack(taps, axis=1).reshape(9 * len(stacked), len(rows))
     return np.clip(patches, -ACTIVATION_LIMIT, ACTIVATION_LIMIT)

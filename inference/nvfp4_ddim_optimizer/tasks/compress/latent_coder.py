@@ -54,7 +54,7 @@ class LatentCoder:
         magnitude = np.abs(difference)
         first, others = self._thresholds
         steps = np.where(magnitude < 1, magnitude >= first, np.floor(magnitude + 1 - others))
-        rounded = np.sign(difference) * np.minimum(steps, MAX_MAGNITUDE)
+        rounded: Whole = np.sign(difference) * np.minimum(steps, MAX_MAGNITUDE)
         return rounded.astype(np.int64)
 
     def _channels(self, number: int) -> slice:
