@@ -48,6 +48,20 @@ nothing. `training/interpolate/README.md` has the commands.
 ## Results
 {results}
 
+Two goals were set on the fields held out: an error 10 % below linear plus the mean diurnal
+residual, which is met (12.4 %; 9.0 % if all cells count alike, so that the polar rows weigh more),
+and 60 % below linear, which is missed by 0.1 points. Nearly all of it is the regression. On the
+day left out of training the denoiser's expectation took 7 % off the regression's error, on the
+days held out 0.5 %: that day chose its checkpoint. What helped: a cycle from triples instead of
+means (some 6 %), features of small scales and gradients, pooling all places. What did not:
+weighting 18 and 24 hours as much as 12, and more rounds of training, which learn the five days by
+heart.
+
+What the denoiser brings is the ensemble: CRPS 25 % below the regression's, and the truth's
+spectrum within 2.3 % in every band of half an octave (single wavenumbers within some 6 %; 13 % for
+the departure from linear interpolation alone). Its spread, 0.60 K, is smaller than the mean's
+error: it is somewhat too sure.
+
 ## Limits
 - One week of one January of one model. Another season, another height or another quantity is not
   what it knows; the report's `is_familiar` says so. Check it on your own data before you use it:
