@@ -26,11 +26,12 @@ def heat_sheet(
     limit = analyzer.options.heat_limit
     for number, (photo, name) in enumerate(zip(photos, names, strict=True)):
         analysis = analyzer.analyze(photo, num_inference_steps=20, seed=number)
-        if analysis.heat is None:
+        if analysis.heat is None or analysis.affected is None:
             raise RuntimeError("the thorough method gave no heat map")
         left, top = number % columns * width, number // columns * height
-        overlay = paint_overlay(analysis.crop.image, analysis.heat, analysis.crop.mask, limit)
-        pictures = (analysis.crop.image, paint_heat(analysis.heat, limit), overlay)
+        crop = analysis.crop
+        heat = paint_heat(analysis.heat, crop.mask, limit)
+        pictures = (crop.image, heat, paint_overlay(crop.image, analysis.affected))
         for place, picture in enumerate(pictures):
             sheet.paste(picture, (left + place * _CELL, top))
         report = analysis.report

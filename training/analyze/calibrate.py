@@ -18,7 +18,7 @@ from nvfp4_ddim_optimizer.networks import Tables
 from nvfp4_ddim_optimizer.task_model import TaskModel
 from nvfp4_ddim_optimizer.tasks.analyze import LeafAnalyzer
 from nvfp4_ddim_optimizer.tasks.analyze.features import encoder_features
-from nvfp4_ddim_optimizer.tasks.analyze.heat_map import heat_map
+from nvfp4_ddim_optimizer.tasks.analyze.heat_map import heat_map, redness
 from nvfp4_ddim_optimizer.tasks.analyze.leaf import LeafCrop, crop_leaf, leaf_mask
 from nvfp4_ddim_optimizer.tasks.analyze.options import CLASSES
 from nvfp4_ddim_optimizer.tasks.analyze.prediction_errors import VIEWS, view
@@ -104,6 +104,7 @@ class Seen:
     distance: float
     residual: float
     healthy_heat: npt.NDArray[np.float32]
+    healthy_redness: npt.NDArray[np.float32]
 
 
 def _look(analyzer: LeafAnalyzer, crop: LeafCrop, label: int, seed: int) -> Seen:
@@ -112,8 +113,16 @@ def _look(analyzer: LeafAnalyzer, crop: LeafCrop, label: int, seed: int) -> Seen
     errors = analyzer.errors(views, ERROR_LEVELS, seed)
     likelier = 1 + int(errors.means[1:].argmin())
     heat = heat_map(errors.maps, 0, likelier, analyzer.side)
-    inside = heat[crop.mask] if label == 0 else np.zeros(0, np.float32)
-    return Seen(label, scores.logits, errors.means, scores.distance, scores.residual, inside)
+    healthy = crop.mask & (label == 0)
+    return Seen(
+        label,
+        scores.logits,
+        errors.means,
+        scores.distance,
+        scores.residual,
+        heat[healthy],
+        redness(crop.image)[healthy],
+    )
 
 
 def fit_options(
@@ -129,7 +138,7 @@ def fit_options(
     labels = torch.tensor([one.label for one in seen])
     logits = torch.stack([one.logits for one in seen])
     errors = torch.stack([one.error_means for one in seen])
-    temperature = _best(lambda t: _loss(logits / t, labels), 0.05, 5.0)
+    temperature = _best(lambda t: _loss(logits / t, labels), 0.3, 5.0)
     scale = _best(lambda s: _loss(-errors * s, labels), 1.0, 2000.0)
     first, second = (
         torch.log_softmax(logits / temperature, 1),
@@ -140,6 +149,7 @@ def fit_options(
         key=lambda pair: _loss(pair[0] * first + pair[1] * second, labels),
     )
     heat = np.concatenate([one.healthy_heat for one in seen])
+    red = np.concatenate([one.healthy_redness for one in seen])
     return {
         "feature_temperature": temperature,
         "error_scale": scale,
@@ -147,6 +157,7 @@ def fit_options(
         "error_weight": float(weights[1]),
         "distance_limit": float(np.quantile([one.distance for one in seen], LIMIT_QUANTILE)),
         "residual_limit": float(np.quantile([one.residual for one in seen], LIMIT_QUANTILE)),
+        "redness_limit": float(np.quantile(red, HEAT_QUANTILE)),
         "heat_limit": max(1e-3, float(np.quantile(heat, HEAT_QUANTILE))),
     }
 

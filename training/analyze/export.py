@@ -55,6 +55,7 @@ def _provisional(run: Path) -> tuple[TaskModel, dict[str, torch.Tensor]]:
             "distance_limit",
             "residual_limit",
             "heat_limit",
+            "redness_limit",
         ),
         1.0,
     )

@@ -22,7 +22,7 @@ from nvfp4_ddim_optimizer.task_model import TaskModel
 
 from .advice import advice_for
 from .features import class_distance, encoder_features, head_logits
-from .heat_map import Floats, affected_share, heat_map, level_of
+from .heat_map import Floats, Mask, affected_pixels, heat_map, level_of
 from .leaf import LeafCrop, crop_leaf
 from .options import CLASSES, read_options
 from .photo import upright
@@ -57,12 +57,14 @@ class LeafAnalysis:
     Attributes:
         report: As the API gives it.
         crop: What was looked at.
-        heat: [side, side] float32 over the crop, or None: see `heat_map`.
+        heat: [side, side] float32 over the crop: see `heat_map`. None with the fast method.
+        affected: [side, side] bool over the crop: see `affected_pixels`. None where `heat` is.
     """
 
     report: AnalyzeReport
     crop: LeafCrop
     heat: Floats | None
+    affected: Mask | None
 
 
 class LeafAnalyzer:
@@ -147,6 +149,7 @@ class LeafAnalyzer:
             self.schedule,
             noise_levels(self.options.first_timestep, self.options.last_timestep, count),
             num_classes=len(CLASSES),
+            local_until=(self.options.first_timestep + self.options.last_timestep + 1) // 2,
             generator=torch.Generator().manual_seed(seed),
             on_step=on_step,
             should_cancel=should_cancel,
@@ -194,21 +197,21 @@ class LeafAnalyzer:
         views = self.views(crop.image)
         scores = self.scores(crop.image, views)
         from_features = probabilities = self.feature_probabilities(scores)
-        from_errors, heat = None, None
+        from_errors = heat = affected = None
         if method == AnalyzeMethod.THOROUGH:
             errors = self.errors(views, num_inference_steps, seed, on_step, should_cancel)
             from_errors = self.error_probabilities(errors)
             probabilities = self.fused(from_features, from_errors)
             heat = self._heat(errors, probabilities)
+            affected = self._affected(crop, heat)
         unlike = self.unlike_training(scores, crop)
         reason = _doubt(crop, unlike, float(probabilities.max()), least_probability)
         likeliest = CLASSES[int(probabilities.argmax())]
         finding = Finding.NOT_SURE if reason else Finding(likeliest.value)
         severity = None
-        if heat is not None and not reason:
-            healthy = likeliest is Disease.HEALTHY
-            limit = self.options.heat_limit
-            severity = 0.0 if healthy else affected_share(heat, crop.mask, limit)
+        if affected is not None and not reason:
+            area = max(1, int(crop.mask.sum()))
+            severity = 0.0 if likeliest is Disease.HEALTHY else float(affected.sum()) / area
         left, top, right, bottom = crop.box
         report = AnalyzeReport(
             finding=finding,
@@ -224,13 +227,17 @@ class LeafAnalyzer:
             diffusion_probabilities=None if from_errors is None else _named(from_errors),
             advice=advice_for(finding),
         )
-        return LeafAnalysis(report, crop, heat)
+        return LeafAnalysis(report, crop, heat, affected)
 
     def _heat(self, errors: ClassErrors, probabilities: Tensor) -> Floats:
         """Against the likeliest disease, also on a leaf that is taken for healthy."""
         diseases = probabilities.clone()
         diseases[_HEALTHY] = -1
         return heat_map(errors.maps, _HEALTHY, int(diseases.argmax()), self.side)
+
+    def _affected(self, crop: LeafCrop, heat: Floats) -> Mask:
+        limits = self.options.heat_limit, self.options.redness_limit
+        return affected_pixels(crop.image, heat, crop.mask, *limits)
 
 
 def _named(probabilities: Tensor) -> ClassProbabilities:

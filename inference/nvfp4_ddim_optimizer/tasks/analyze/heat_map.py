@@ -14,7 +14,14 @@ from torch.nn import functional
 
 from nvfp4_ddim_contracts.tasks.analyze import SeverityLevel
 
-__all__ = ["affected_share", "heat_map", "level_of", "paint_heat", "paint_overlay"]
+__all__ = [
+    "affected_pixels",
+    "heat_map",
+    "level_of",
+    "paint_heat",
+    "paint_overlay",
+    "redness",
+]
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -44,10 +51,25 @@ def heat_map(maps: Tensor, healthy: int, disease: int, side: int) -> Floats:
     return result
 
 
-def affected_share(heat: Floats, leaf: Mask, limit: float) -> float:
-    """Share of the leaf's pixels whose heat is above the limit; 0 where there is no leaf."""
-    area = int(leaf.sum())
-    return float((heat[leaf] > limit).sum() / area) if area else 0.0
+def redness(photo: Image.Image) -> Floats:
+    """(R - G) / (R + G + B), smoothed over 3x3 pixels: below 0 on green, about 0 on yellow and
+    grey, above it on brown. [H, W] float32.
+    """
+    pixels = torch.from_numpy(np.array(photo, np.float32)).permute(2, 0, 1)
+    smooth = functional.avg_pool2d(pixels[None], 3, 1, 1, count_include_pad=False)[0]
+    index: Floats = ((smooth[0] - smooth[1]) / (smooth.sum(dim=0) + 10)).numpy()
+    return index
+
+
+def affected_pixels(
+    photo: Image.Image, heat: Floats, leaf: Mask, heat_limit: float, redness_limit: float
+) -> Mask:
+    """Pixels of the leaf in a hot place that are redder than healthy leaves are.
+
+    The map says where to look, on a grid of 8 pixels; the colour says which pixels there.
+    """
+    affected: Mask = leaf & (heat > heat_limit) & (redness(photo) > redness_limit)
+    return affected
 
 
 def level_of(share: float) -> SeverityLevel:
@@ -55,20 +77,21 @@ def level_of(share: float) -> SeverityLevel:
     return next((level for below, level in _LEVELS if share < below), SeverityLevel.SEVERE)
 
 
-def paint_heat(heat: Floats, limit: float) -> Image.Image:
-    """The map as a picture: black up to 0, red at the limit, white from three times the limit."""
-    position = np.clip(heat / limit, 0, 3)
+def paint_heat(heat: Floats, leaf: Mask, limit: float) -> Image.Image:
+    """The map of the leaf as a picture: black up to the limit, white at its hottest."""
+    inside = np.where(leaf, heat, 0)
+    top = max(3 * limit, float(np.quantile(inside, 0.995)))
+    position = 3 * np.clip((inside - limit) / (top - limit), 0, 1)
     colours = np.stack([np.interp(position, range(4), _COLOURS[:, c]) for c in range(3)], axis=-1)
     return Image.fromarray(colours.round().astype(np.uint8))
 
 
-def paint_overlay(photo: Image.Image, heat: Floats, leaf: Mask, limit: float) -> Image.Image:
-    """The photo with the affected part of the leaf in red, and its outline in white."""
-    pixels = np.asarray(photo, np.float32).copy()
-    affected = (heat > limit) & leaf
+def paint_overlay(photo: Image.Image, affected: Mask) -> Image.Image:
+    """The photo with the affected pixels in red, and the outline of their groups in white."""
+    pixels = np.array(photo, np.float32)
     pixels[affected] = 0.55 * pixels[affected] + 0.45 * np.array([255, 0, 30], np.float32)
     inside = torch.from_numpy(affected)[None, None].float()
-    eroded = -functional.max_pool2d(-inside, 3, 1, 1)
-    outline = (inside - eroded)[0, 0].numpy() > 0
+    grown = functional.max_pool2d(inside, 5, 1, 2)
+    outline = (functional.max_pool2d(grown, 3, 1, 1) - grown)[0, 0].numpy() > 0
     pixels[outline] = 255
     return Image.fromarray(pixels.round().astype(np.uint8))

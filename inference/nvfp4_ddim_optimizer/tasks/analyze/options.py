@@ -30,7 +30,8 @@ class AnalyzeOptions(BaseModel):
         error_weight: Share of the prediction errors' log-probabilities in it.
         distance_limit: Mahalanobis distance to the nearest class that makes a photo unlike leaves.
         residual_limit: Root mean square of what the patch transform leaves out, likewise.
-        heat_limit: Difference of the errors above which a cell counts as affected.
+        heat_limit: Difference of the errors above which a place counts as hot.
+        redness_limit: Redness above which a pixel in a hot place counts as affected.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,6 +47,7 @@ class AnalyzeOptions(BaseModel):
     distance_limit: Positive
     residual_limit: Positive
     heat_limit: Positive
+    redness_limit: float = Field(ge=-1, le=1)
 
 
 def read_options(model: TaskModel) -> AnalyzeOptions:

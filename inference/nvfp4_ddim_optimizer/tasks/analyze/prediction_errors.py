@@ -26,7 +26,8 @@ class ClassErrors:
 
     Attributes:
         means: [K] float32, over levels and places: about 1, lower is likelier.
-        maps: [K, h, w] float32, over levels: the same for each place of the latent.
+        maps: [K, h, w] float32, of each place, over the levels of little noise. At much noise a
+            class changes the prediction of the whole leaf, not only of the spots.
     """
 
     means: Tensor
@@ -60,6 +61,7 @@ def class_errors(
     *,
     num_classes: int,
     generator: torch.Generator,
+    local_until: int,
     levels_at_once: int = 4,
     on_step: Callable[[StepEvent], None] | None = None,
     should_cancel: Callable[[], bool] | None = None,
@@ -73,6 +75,7 @@ def class_errors(
         timesteps: The levels.
         num_classes: K.
         generator: Of the noise, which all classes of a level share; on the CPU.
+        local_until: Levels up to this one make the maps; at least one must.
         levels_at_once: Levels in one batch: larger ones take less time and more memory.
         on_step: Called after each level.
         should_cancel: Asked before each batch.
@@ -82,7 +85,9 @@ def class_errors(
     """
     device = latents[0].device
     labels = torch.arange(num_classes, device=device)
-    total = torch.zeros(num_classes, *latents[0].shape[-2:], device=device)
+    means = torch.zeros(num_classes, device=device)
+    maps = torch.zeros(num_classes, *latents[0].shape[-2:], device=device)
+    local = sum(t <= local_until for t in timesteps)
     for first in range(0, len(timesteps), levels_at_once):
         if should_cancel is not None and should_cancel():
             raise GenerationCancelled(f"cancelled after {first} of {len(timesteps)} noise levels")
@@ -104,8 +109,10 @@ def class_errors(
         )[0]
         for step, v, ours in zip(steps, targets, predicted.chunk(len(steps)), strict=True):
             error = (ours - v).square().mean(dim=1)
-            total += view_back(error / error.mean(), step % len(latents))
+            relative = error / error.mean()
+            means += relative.mean(dim=(1, 2)) / len(timesteps)
+            if timesteps[step] <= local_until:
+                maps += view_back(relative, step % len(latents)) / local
             if on_step is not None:
                 on_step(StepEvent(step + 1, len(timesteps)))
-    maps = (total / len(timesteps)).cpu()
-    return ClassErrors(maps.mean(dim=(1, 2)), maps)
+    return ClassErrors(means.cpu(), maps.cpu())

@@ -56,13 +56,12 @@ class AnalyzeTask(Task[AnalyzeParameters, AnalyzeReport]):
         return TaskOutput(analysis.report, files)
 
     def _pictures(self, analysis: LeafAnalysis) -> tuple[OutputFile, ...]:
-        if analysis.heat is None:
+        if analysis.heat is None or analysis.affected is None:
             return ()
-        limit = self.analyzer.options.heat_limit
-        crop = analysis.crop
+        crop, limit = analysis.crop, self.analyzer.options.heat_limit
         return (
-            _png("heat_map.png", paint_heat(analysis.heat, limit)),
-            _png("overlay.png", paint_overlay(crop.image, analysis.heat, crop.mask, limit)),
+            _png("heat_map.png", paint_heat(analysis.heat, crop.mask, limit)),
+            _png("overlay.png", paint_overlay(crop.image, analysis.affected)),
         )
 
 

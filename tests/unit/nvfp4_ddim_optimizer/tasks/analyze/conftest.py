@@ -27,6 +27,7 @@ OPTIONS = {
     "distance_limit": 1e6,
     "residual_limit": 1e6,
     "heat_limit": 0.01,
+    "redness_limit": 0.0,
 }
 
 

@@ -48,6 +48,7 @@ def _run(unet: Any, clean: list[Tensor], **options: Any) -> Any:
         noise_levels(100, 700, 6),
         num_classes=3,
         generator=torch.Generator().manual_seed(0),
+        local_until=700,
         levels_at_once=1,
         **options,
     )
@@ -96,6 +97,22 @@ def test_steps_are_told_and_can_be_stopped() -> None:
         _run(Oracle(clean, 0), clean, should_cancel=stop)
 
 
+def test_only_levels_of_little_noise_make_the_map(model: TaskModel) -> None:
+    views = [torch.randn(6, 8, 8)]
+    levels = noise_levels(100, 700, 4)
+
+    def run(chosen: tuple[int, ...], until: int, seed: int) -> Tensor:
+        generator = torch.Generator().manual_seed(seed)
+        if chosen != levels:  # skip the noise of the levels that are left out
+            torch.randn(2, 6, 8, 8, generator=generator)
+        unet = model.components["unet"]
+        return class_errors(
+            unet, views, SCHEDULE, chosen, num_classes=3, generator=generator, local_until=until
+        ).maps
+
+    torch.testing.assert_close(run(levels, 400, 1), run(levels[2:], 700, 1), atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("levels_at_once", [2, 4, 50])
 def test_batches_of_levels_change_nothing(model: TaskModel, levels_at_once: int) -> None:
     views = [view(torch.randn(6, 8, 8), number) for number in range(8)]
@@ -107,6 +124,7 @@ def test_batches_of_levels_change_nothing(model: TaskModel, levels_at_once: int)
             noise_levels(100, 700, 6),
             num_classes=3,
             generator=torch.Generator().manual_seed(0),
+            local_until=400,
             levels_at_once=count,
         )
         for count in (1, levels_at_once)
