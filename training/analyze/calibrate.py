@@ -43,8 +43,8 @@ def with_masks(leaves: Leaves) -> Tensor:
 
 def versions(
     leaves: Leaves, masks: Tensor, count: int, seed: int
-) -> Iterator[tuple[LeafCrop, int]]:
-    """Each leaf as it is and in `count` augmented versions, cut out, with its label."""
+) -> Iterator[tuple[LeafCrop, int, bool]]:
+    """Each leaf as it is, then in `count` augmented versions: cut out, label, whether augmented."""
     generator = torch.Generator().manual_seed(seed)
     for version in range(1 + count):
         for index in range(len(leaves.names)):
@@ -52,7 +52,8 @@ def versions(
             if version:
                 image = augment(image, masks[index : index + 1], generator).mul(255).byte()
             pixels = image[0].permute(1, 2, 0).numpy()
-            yield crop_leaf(Image.fromarray(pixels), pixels.shape[0]), int(leaves.labels[index])
+            crop = crop_leaf(Image.fromarray(pixels), pixels.shape[0])
+            yield crop, int(leaves.labels[index]), version > 0
 
 
 def fit_tables(
@@ -65,7 +66,7 @@ def fit_tables(
     crops = torch.stack(
         [
             view(torch.from_numpy(np.array(crop.image)).permute(2, 0, 1), turn)
-            for (crop, _), turn in zip(seen, turns, strict=True)
+            for (crop, _, _), turn in zip(seen, turns, strict=True)
         ]
     )
     features, labels = [], []
@@ -75,7 +76,7 @@ def fit_tables(
             latents = analyzer.transform.encode(batch.float().div(127.5).sub(1))
             level = analyzer.options.feature_timestep
             features.append(encoder_features(analyzer.unet, latents, level, len(CLASSES)))
-        labels += [label for _, label in seen]
+        labels += [label for _, label, _ in seen]
     x, y = torch.cat(features).double(), torch.tensor(labels)
     mean = x.mean(dim=0)
     means = torch.stack([x[y == c].mean(dim=0) for c in range(len(CLASSES))])
@@ -107,7 +108,7 @@ class Seen:
     healthy_redness: npt.NDArray[np.float32]
 
 
-def _look(analyzer: LeafAnalyzer, crop: LeafCrop, label: int, seed: int) -> Seen:
+def _look(analyzer: LeafAnalyzer, crop: LeafCrop, label: int, augmented: bool, seed: int) -> Seen:
     views = analyzer.views(crop.image)
     scores = analyzer.scores(crop.image, views)
     errors = analyzer.errors(views, ERROR_LEVELS, seed)
@@ -121,7 +122,8 @@ def _look(analyzer: LeafAnalyzer, crop: LeafCrop, label: int, seed: int) -> Seen
         scores.distance,
         scores.residual,
         heat[healthy],
-        redness(crop.image)[healthy],
+        # A colour cast shifts the redness of the whole photo: it would make the limit useless.
+        redness(crop.image)[healthy & (not augmented)],
     )
 
 
@@ -131,8 +133,10 @@ def fit_options(
     """Temperatures, weights and limits, by the names of `AnalyzeOptions`."""
     analyzers = [LeafAnalyzer(model) for model in models]
     seen = [
-        _look(analyzer, crop, label, seed + number)
-        for number, (crop, label) in enumerate(versions(validation, masks, VERSIONS, seed))
+        _look(analyzer, crop, label, augmented, seed + number)
+        for number, (crop, label, augmented) in enumerate(
+            versions(validation, masks, VERSIONS, seed)
+        )
         for analyzer in analyzers
     ]
     labels = torch.tensor([one.label for one in seen])
