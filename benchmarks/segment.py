@@ -56,8 +56,8 @@ STEPS = (10, 20, 50)
 GOAL_DICE, GOAL_BYTES = 0.92, 1e9
 MISSED = (
     "; missed: both models had 450 s of processor time, 6,700 images for this one. Tried: showing "
-    "rare kinds more often, a plane that tells inverted images (validation .853 to .881), averaging "
-    "all steps, weighting the noiseless guess, less noise at the start"
+    "rare kinds more often, a plane that tells inverted images (validation .853 to .881), "
+    "the mean of all steps, weighting the noiseless guess, less noise at the start"
 )
 # Stained slides are brighter than this on average, fluorescence is darker.
 BRIGHT = 80
