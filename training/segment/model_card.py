@@ -45,7 +45,7 @@ column "unlike". The other 70 come from the same series as the training images.
 ## Measured on the 100 images held out
 {metrics}
 
-`python -m benchmarks.segment --data FILE` makes these numbers again;
+`python -m benchmarks.segment --data FILE --many-steps 25` makes these numbers again;
 `docs/benchmarks/segment.json` has all of them. The U-Net has 1,044,640 parameters and was trained
 beside this model by turns, with the same processor time (450 s each), images and augmentation. In
 that time it made 2,743 steps, this model 1,666.
