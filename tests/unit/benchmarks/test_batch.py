@@ -5,6 +5,7 @@ from PIL import Image
 
 from benchmarks.batch import Outcome, claims, manifest
 from benchmarks.instant_server import answer_to
+from lambdas.domain.batches.folder import BatchFolder
 from lambdas.domain.batches.manifest import read_manifest
 from nvfp4_ddim_contracts import GenerationRequest, GenerationResult
 from nvfp4_ddim_contracts.batches import BatchItem, ManifestFormat
@@ -19,7 +20,8 @@ def test_the_stand_in_answers_by_the_contract() -> None:
 
 
 def test_the_manifest_has_rows_of_their_own() -> None:
-    rows = list(read_manifest(manifest(5), ManifestFormat.JSONL))
+    folder = BatchFolder("batch", lambda: ())
+    rows = list(read_manifest(manifest(5), ManifestFormat.JSONL, folder))
     assert all(isinstance(row, BatchItem) for row in rows)
     assert len({row.digest for row in rows if isinstance(row, BatchItem)}) == 5
 
