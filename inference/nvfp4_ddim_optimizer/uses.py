@@ -70,7 +70,7 @@ class Uses(TaskMethods):
         self,
         image: Image.Image,
         target_bitrate: float | str = "0.1bpp",
-        quality: Quality | str = Quality.PERCEPTUAL,
+        quality: Quality | str = Quality.FIDELITY,
         *,
         content: Content | str = Content.AUTO,
         seed: int = 0,
@@ -80,8 +80,9 @@ class Uses(TaskMethods):
         Args:
             image: Any size; converted to RGB.
             target_bitrate: Bits a pixel, as a number or as "0.1bpp".
-            quality: "perceptual": the decoder adds plausible detail; "fidelity": it does not;
-                "strict": as fidelity, and the size is exceeded by at most 1 byte a kilobyte.
+            quality: "fidelity": near to the original; "perceptual": the decoder adds detail by
+                diffusion, which the bundled model does not do well yet; "strict": as fidelity,
+                and the size is exceeded by at most 1 byte a kilobyte.
             content: "photo", "page" (few colours, sharp edges), or "auto".
             seed: Of the detail's noise; it is stored in the file.
 

@@ -53,6 +53,7 @@ def test_only_manifests_start_it_and_lost_events_are_kept(assembly: Assembly) ->
     assert rule["EventPattern"]["detail"]["object"]["key"] == [
         {"wildcard": "batches/*/manifest.jsonl"},
         {"wildcard": "batches/*/manifest.csv"},
+        {"wildcard": "batches/*/task.json"},
     ]
     assert rule["EventPattern"]["detail-type"] == ["Object Created"]
     (target,) = rule["Targets"]
