@@ -38,6 +38,16 @@ def _needs_drawings() -> str | None:
     return None if data.exists() else "needs `python -m training.emoji_data` first"
 
 
+def _of_use(name: str, data: str) -> Benchmark:
+    """A benchmark of one of the four uses, whose training notes say where its data comes from."""
+    path = _ROOT / "training" / "data" / data
+
+    def obstacle() -> str | None:
+        return None if path.exists() else f"needs training/data/{data}: training/{name}/README.md"
+
+    return Benchmark((f"benchmarks.{name}", "--data", str(path)), obstacle)
+
+
 def _needs_node() -> str | None:
     return None if shutil.which("node") else "needs Node.js for the AWS CDK"
 
@@ -56,6 +66,10 @@ BENCHMARKS = (
     Benchmark(("benchmarks.storage", "--sd15", "out/speed/sd15")),
     Benchmark(("benchmarks.dense",)),
     Benchmark(("benchmarks.memory",)),
+    _of_use("segment", "nuclei.npz"),
+    _of_use("compress", "kodak"),
+    _of_use("interpolate", "temperature.npz"),
+    _of_use("analyze", "potato_leaf.zip"),
     Benchmark(("benchmarks.quality", "sample"), _needs_drawings),
     Benchmark(("benchmarks.quality", "report"), _needs_drawings),
 )
