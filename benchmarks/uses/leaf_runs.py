@@ -37,7 +37,7 @@ def fast_run(analyzer: LeafAnalyzer, photos: Iterable[Image.Image], label: str) 
     probabilities, unlike = [], []
     for photo in track(list(photos), description=label):
         crop = crop_leaf(photo, analyzer.side)
-        scores = analyzer.scores(crop.image)
+        scores = analyzer.scores(analyzer.views(crop.image))
         probabilities.append(analyzer.feature_probabilities(scores).double().numpy())
         unlike.append(analyzer.unlike_training(scores, crop))
     return FastRun(np.stack(probabilities), np.array(unlike))

@@ -87,7 +87,8 @@ def foreign_pictures(data: Path, count: int, seed: int = 0) -> dict[str, list[Im
 
     Args:
         data: Folder that may hold nuclei_dsb2018_128.npz, twemoji_64_captions.npz, MNIST's
-            t10k-images-idx3-ubyte.gz, and folders photos/ and kodak/.
+            t10k-images-idx3-ubyte.gz, temp_6hourly_28x96x192_degC.npz (drawn as maps), and folders
+            photos/ and kodak/.
         count: The most of each kind.
         seed: Of the choice and of the rendered pages.
     """
@@ -113,6 +114,11 @@ def foreign_pictures(data: Path, count: int, seed: int = 0) -> dict[str, list[Im
         )
         if files:
             found[kind] = [_photograph(path) for path in files[:count]]
+    fields = data / "temp_6hourly_28x96x192_degC.npz"
+    if fields.exists():
+        with np.load(fields) as arrays:
+            largest = max((arrays[name] for name in arrays.files), key=np.size)
+        found["maps"] = [_map(field) for field in largest[:count]]
     found["text_pages"] = [_page(random) for _ in range(count)]
     return found
 
@@ -121,6 +127,15 @@ def _photograph(path: Path) -> Image.Image:
     with Image.open(path) as image:
         image.draft("RGB", (1024, 1024))
         return image.convert("RGB")
+
+
+def _map(field: np.ndarray) -> Image.Image:
+    """A field in the colours of an atlas: green, yellow, brown."""
+    share = (field - field.min()) / (np.ptp(field) + 1e-9)
+    stops = np.array([[20, 90, 40], [110, 160, 60], [230, 220, 120], [130, 80, 40]])
+    place = share * (len(stops) - 1)
+    colours = np.stack([np.interp(place, range(len(stops)), stops[:, c]) for c in range(3)], -1)
+    return Image.fromarray(colours.round().astype(np.uint8))
 
 
 def _page(random: np.random.Generator) -> Image.Image:

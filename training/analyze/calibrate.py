@@ -17,7 +17,7 @@ from torch import Tensor
 from nvfp4_ddim_optimizer.networks import Tables
 from nvfp4_ddim_optimizer.task_model import TaskModel
 from nvfp4_ddim_optimizer.tasks.analyze import LeafAnalyzer
-from nvfp4_ddim_optimizer.tasks.analyze.features import encoder_features
+from nvfp4_ddim_optimizer.tasks.analyze.features import encode
 from nvfp4_ddim_optimizer.tasks.analyze.heat_map import heat_map, redness
 from nvfp4_ddim_optimizer.tasks.analyze.leaf import LeafCrop, crop_leaf, leaf_mask
 from nvfp4_ddim_optimizer.tasks.analyze.options import CLASSES
@@ -29,8 +29,10 @@ __all__ = ["fit_options", "fit_tables", "with_masks"]
 
 VERSIONS = 1
 ERROR_LEVELS = 8
-# A leaf that a limit wrongly turns away costs another photo: 2 in a hundred, also of bad photos.
-LIMIT_QUANTILE = 0.98
+# Half of the validation photos are augmented, some of them beyond use. A leaf that is turned away
+# costs another photo; a foreign picture that is not gets advice that means nothing.
+LIMIT_QUANTILE = 0.9
+RIDGE = 0.01
 HEAT_QUANTILE = 0.98
 
 
@@ -59,7 +61,7 @@ def versions(
 def fit_tables(
     models: Sequence[TaskModel], leaves: Leaves, masks: Tensor, head: dict[str, Tensor], seed: int
 ) -> Tables:
-    """Head, class means and the shared covariance's whitening."""
+    """Head, and mean and whitening of the training leaves' style."""
     seen = list(versions(leaves, masks, 1, seed))
     generator = torch.Generator().manual_seed(seed)
     turns = torch.randint(VIEWS, (len(seen),), generator=generator).tolist()
@@ -69,28 +71,23 @@ def fit_tables(
             for (crop, _, _), turn in zip(seen, turns, strict=True)
         ]
     )
-    features, labels = [], []
+    styles = []
     for model in models:
         analyzer = LeafAnalyzer(model)
         for batch in crops.split(48):
             latents = analyzer.transform.encode(batch.float().div(127.5).sub(1))
             level = analyzer.options.feature_timestep
-            features.append(encoder_features(analyzer.unet, latents, level, len(CLASSES)))
-        labels += [label for _, label, _ in seen]
-    x, y = torch.cat(features).double(), torch.tensor(labels)
-    mean = x.mean(dim=0)
-    means = torch.stack([x[y == c].mean(dim=0) for c in range(len(CLASSES))])
-    centred = x - means[y]
-    covariance = centred.T @ centred / len(centred)
-    ridge = 1e-3 * covariance.diagonal().mean()
-    values, vectors = torch.linalg.eigh(covariance + ridge * torch.eye(len(covariance)))
-    whitening = vectors / values.sqrt()
+            styles.append(encode(analyzer.unet, latents, level, len(CLASSES)).style)
+    x = torch.cat(styles).double()
+    mean, deviation = x.mean(dim=0), x.std(dim=0) + 1e-6
+    standard = (x - mean) / deviation
+    covariance = standard.T @ standard / len(standard) + RIDGE * torch.eye(x.shape[1])
+    values, vectors = torch.linalg.eigh(covariance)
     tensors = {
         "head_weight": head["weight"],
         "head_bias": head["bias"],
-        "feature_mean": mean,
-        "whitening": whitening,
-        "class_means": (means - mean) @ whitening,
+        "style_mean": mean,
+        "style_whitening": vectors / values.sqrt() / deviation[:, None],
     }
     return Tables.of({name: tensor.float().contiguous() for name, tensor in tensors.items()})
 
@@ -103,14 +100,13 @@ class Seen:
     logits: Tensor
     error_means: Tensor
     distance: float
-    residual: float
     healthy_heat: npt.NDArray[np.float32]
     healthy_redness: npt.NDArray[np.float32]
 
 
 def _look(analyzer: LeafAnalyzer, crop: LeafCrop, label: int, augmented: bool, seed: int) -> Seen:
     views = analyzer.views(crop.image)
-    scores = analyzer.scores(crop.image, views)
+    scores = analyzer.scores(views)
     errors = analyzer.errors(views, ERROR_LEVELS, seed)
     likelier = 1 + int(errors.means[1:].argmin())
     heat = heat_map(errors.maps, 0, likelier, analyzer.side)
@@ -120,7 +116,6 @@ def _look(analyzer: LeafAnalyzer, crop: LeafCrop, label: int, augmented: bool, s
         scores.logits,
         errors.means,
         scores.distance,
-        scores.residual,
         heat[healthy],
         # A colour cast shifts the redness of the whole photo: it would make the limit useless.
         redness(crop.image)[healthy & (not augmented)],
@@ -160,7 +155,6 @@ def fit_options(
         "feature_weight": float(weights[0]),
         "error_weight": float(weights[1]),
         "distance_limit": float(np.quantile([one.distance for one in seen], LIMIT_QUANTILE)),
-        "residual_limit": float(np.quantile([one.residual for one in seen], LIMIT_QUANTILE)),
         "redness_limit": float(np.quantile(red, HEAT_QUANTILE)),
         "heat_limit": max(1e-3, float(np.quantile(heat, HEAT_QUANTILE))),
     }

@@ -33,13 +33,13 @@ METHOD = DataFree(scale_search=ScaleSearch.SWEEP)
 
 def _provisional(run: Path) -> tuple[TaskModel, dict[str, torch.Tensor]]:
     head = torch.load(run / "head.pt", weights_only=True)
-    width = head["weight"].shape[1]
+    unet = UNet2DModel.from_pretrained(run / "unet").eval()
+    width = 3 * unet.config.block_out_channels[0] + unet.config.in_channels
     tables = {
         "head_weight": head["weight"],
         "head_bias": head["bias"],
-        "feature_mean": torch.zeros(width),
-        "whitening": torch.eye(width),
-        "class_means": torch.zeros(len(CLASSES), width),
+        "style_mean": torch.zeros(width),
+        "style_whitening": torch.eye(width),
     }
     options = {
         "classes": list(CLASSES),
@@ -53,7 +53,6 @@ def _provisional(run: Path) -> tuple[TaskModel, dict[str, torch.Tensor]]:
             "feature_weight",
             "error_weight",
             "distance_limit",
-            "residual_limit",
             "heat_limit",
             "redness_limit",
         ),
@@ -61,7 +60,7 @@ def _provisional(run: Path) -> tuple[TaskModel, dict[str, torch.Tensor]]:
     )
     components = {
         "transform": PatchTransform.from_pretrained(run / "transform").eval(),
-        "unet": UNet2DModel.from_pretrained(run / "unet").eval(),
+        "unet": unet,
         "tables": Tables.of(tables),
         "scheduler": build_scheduler(),
     }

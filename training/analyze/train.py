@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nvfp4_ddim_optimizer.networks import PatchTransform
-from nvfp4_ddim_optimizer.tasks.analyze.features import encoder_features, pooled_states
+from nvfp4_ddim_optimizer.tasks.analyze.features import encode, pooled_states
 from nvfp4_ddim_optimizer.tasks.analyze.leaf import leaf_mask
 from nvfp4_ddim_optimizer.tasks.analyze.prediction_errors import view
 from training.analyze.augment import augment
@@ -195,7 +195,7 @@ class Trainer:
         """Of the averaged weights, on leaves as they are."""
         self.average.eval()
         x = to_latents(self.transform, leaves.images.float().div(255))
-        features = encoder_features(self.average, x, FEATURE_TIMESTEP, NULL_CLASS)
+        features = encode(self.average, x, FEATURE_TIMESTEP, NULL_CLASS).features
         logits = self.average_head(features)
         return float((logits.argmax(1) == leaves.labels).float().mean())
 

@@ -21,7 +21,7 @@ from nvfp4_ddim_optimizer.errors import InvalidInputError, ModelNotSupportedErro
 from nvfp4_ddim_optimizer.task_model import TaskModel
 
 from .advice import advice_for
-from .features import class_distance, encoder_features, head_logits
+from .features import encode, head_logits, style_distance
 from .heat_map import Floats, Mask, affected_pixels, heat_map, level_of
 from .leaf import LeafCrop, crop_leaf
 from .options import CLASSES, read_options
@@ -41,13 +41,11 @@ class LeafScores:
 
     Attributes:
         logits: Of the linear head, mean of the eight views, [K] float32.
-        distance: Mahalanobis distance to the nearest class, mean of the views.
-        residual: Root mean square of what the patch transform leaves out, pixels in [-1, 1].
+        distance: Of the style from the training leaves', mean of the views.
     """
 
     logits: Tensor
     distance: float
-    residual: float
 
 
 @dataclass(frozen=True)
@@ -94,37 +92,26 @@ class LeafAnalyzer:
     @torch.no_grad()
     def views(self, crop: Image.Image) -> Tensor:
         """Latents of the eight turned and mirrored versions of a crop, [8, C, h, w]."""
-        pixels = self._pixels(crop)
+        device = self.transform.basis.device
+        pixels = torch.from_numpy(np.array(crop, np.float32)).permute(2, 0, 1).to(device)
+        pixels = pixels.div(127.5).sub(1)
         pictures = torch.stack([view(pixels, number) for number in range(VIEWS)])
         latents: Tensor = self.transform.encode(pictures)
         return latents
 
-    def _pixels(self, crop: Image.Image) -> Tensor:
-        device = self.transform.basis.device
-        array = np.array(crop, np.float32)
-        return torch.from_numpy(array).permute(2, 0, 1).div(127.5).sub(1).to(device)
-
     @torch.no_grad()
-    def scores(self, crop: Image.Image, views: Tensor | None = None) -> LeafScores:
-        """Look at a crop once: all views in one batch."""
-        latents = self.views(crop) if views is None else views
-        null = len(CLASSES)
-        features = encoder_features(self.unet, latents, self.options.feature_timestep, null)
-        pixels = self._pixels(crop)
-        residual = (self.transform.decode(latents[:1])[0] - pixels).square().mean().sqrt()
+    def scores(self, views: Tensor) -> LeafScores:
+        """Look at a photo once: all its views in one batch."""
+        encoded = encode(self.unet, views, self.options.feature_timestep, len(CLASSES))
         return LeafScores(
-            head_logits(self.tables, features).mean(dim=0).cpu(),
-            float(class_distance(self.tables, features).mean()),
-            float(residual),
+            head_logits(self.tables, encoded.features).mean(dim=0).cpu(),
+            float(style_distance(self.tables, encoded.style).mean()),
         )
 
     def unlike_training(self, scores: LeafScores, crop: LeafCrop) -> float:
         """How unlike the leaves of the training a photo is; above 1 is too unlike."""
-        parts = [
-            scores.distance / self.options.distance_limit,
-            scores.residual / self.options.residual_limit,
-        ]
-        return max(parts) + (0.0 if crop.share > 0 else _NO_LEAF)
+        distance = scores.distance / self.options.distance_limit
+        return distance + (0.0 if crop.share > 0 else _NO_LEAF)
 
     def feature_probabilities(self, scores: LeafScores) -> Tensor:
         """Calibrated, [K]."""
@@ -195,7 +182,7 @@ class LeafAnalyzer:
             raise InvalidInputError("num_inference_steps must be at least 1")
         crop = crop_leaf(upright(photo), self.side)
         views = self.views(crop.image)
-        scores = self.scores(crop.image, views)
+        scores = self.scores(views)
         from_features = probabilities = self.feature_probabilities(scores)
         from_errors = heat = affected = None
         if method == AnalyzeMethod.THOROUGH:

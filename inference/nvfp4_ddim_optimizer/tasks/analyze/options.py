@@ -28,8 +28,7 @@ class AnalyzeOptions(BaseModel):
         error_scale: What relative prediction errors are multiplied by to become logits.
         feature_weight: Share of the head's log-probabilities in the thorough answer.
         error_weight: Share of the prediction errors' log-probabilities in it.
-        distance_limit: Mahalanobis distance to the nearest class that makes a photo unlike leaves.
-        residual_limit: Root mean square of what the patch transform leaves out, likewise.
+        distance_limit: Distance of a photo's style that makes it unlike the training's leaves.
         heat_limit: Difference of the errors above which a place counts as hot.
         redness_limit: Redness above which a pixel in a hot place counts as affected.
     """
@@ -45,7 +44,6 @@ class AnalyzeOptions(BaseModel):
     feature_weight: float = Field(ge=0)
     error_weight: float = Field(ge=0)
     distance_limit: Positive
-    residual_limit: Positive
     heat_limit: Positive
     redness_limit: float = Field(ge=-1, le=1)
 

@@ -25,7 +25,6 @@ OPTIONS = {
     "feature_weight": 1.0,
     "error_weight": 0.5,
     "distance_limit": 1e6,
-    "residual_limit": 1e6,
     "heat_limit": 0.01,
     "redness_limit": 0.0,
 }
@@ -54,9 +53,8 @@ def model() -> TaskModel:
         {
             "head_weight": torch.randn(3, 2 * WIDTH),
             "head_bias": torch.zeros(3),
-            "feature_mean": torch.zeros(2 * WIDTH),
-            "whitening": torch.eye(2 * WIDTH),
-            "class_means": torch.zeros(3, 2 * WIDTH),
+            "style_mean": torch.zeros(3 * 16 + 6),
+            "style_whitening": torch.eye(3 * 16 + 6),
         }
     )
     scheduler = DDIMScheduler(

@@ -6,9 +6,9 @@ import torch
 from nvfp4_ddim_optimizer.networks import Tables
 from nvfp4_ddim_optimizer.task_model import TaskModel
 from nvfp4_ddim_optimizer.tasks.analyze.features import (
-    class_distance,
-    encoder_features,
+    encode,
     head_logits,
+    style_distance,
 )
 
 
@@ -22,7 +22,7 @@ def test_features_are_those_of_the_whole_unet(model: TaskModel) -> None:
     hook.remove()
     states = torch.nn.functional.silu(seen[0])
     expected = torch.cat([states.mean(dim=(2, 3)), states.amax(dim=(2, 3))], dim=1)
-    torch.testing.assert_close(encoder_features(unet, latents, 10, 3), expected)
+    torch.testing.assert_close(encode(unet, latents, 10, 3).features, expected)
 
 
 def test_the_head_is_linear() -> None:
@@ -36,17 +36,34 @@ def test_the_head_is_linear() -> None:
     assert logits.tolist() == [[15.0, 3.0]]
 
 
-def test_distance_is_mahalanobis_to_the_nearest_class() -> None:
+def test_style_is_that_of_the_first_residual_block(model: TaskModel) -> None:
+    unet = model.components["unet"]
+    latents = torch.randn(3, 6, 8, 8)
+    seen: list[torch.Tensor] = []
+    first = unet.down_blocks[0].resnets[0]
+    hook = first.register_forward_hook(lambda *a: seen.append(a[2]))
+    style = encode(unet, latents, 10, 3).style
+    hook.remove()
+    states = torch.nn.functional.silu(seen[0])
+    assert style.shape == (3, 3 * 16 + 6)
+    torch.testing.assert_close(style[:, :16], states.mean(dim=(2, 3)))
+    torch.testing.assert_close(style[:, 16:32], states.amax(dim=(2, 3)))
+    torch.testing.assert_close(style[:, -6:], latents.std(dim=(2, 3)).log())
+
+
+def test_a_flat_picture_has_a_finite_style(model: TaskModel) -> None:
+    style = encode(model.components["unet"], torch.zeros(1, 6, 8, 8), 10, 3).style
+    assert bool(style.isfinite().all())
+
+
+def test_distance_is_mahalanobis() -> None:
     generator = torch.Generator().manual_seed(0)
     mixing = torch.randn(4, 4, generator=generator)
     covariance = mixing @ mixing.T + torch.eye(4)
     values, vectors = torch.linalg.eigh(covariance)
-    whitening = vectors / values.sqrt()
-    means = torch.tensor([[0.0, 0, 0, 0], [5.0, 5, 5, 5]])
-    tables = Tables.of(
-        {"feature_mean": torch.zeros(4), "whitening": whitening, "class_means": means @ whitening}
-    )
+    mean = torch.tensor([5.0, 5, 5, 5])
+    tables = Tables.of({"style_mean": mean, "style_whitening": vectors / values.sqrt()})
     x = torch.tensor([[4.0, 5.5, 5.0, 6.0]])
-    offset = x[0] - means[1]
+    offset = x[0] - mean
     expected = (offset @ torch.linalg.inv(covariance) @ offset / 4).sqrt()
-    assert float(class_distance(tables, x)) == pytest.approx(float(expected), rel=1e-4)
+    assert float(style_distance(tables, x)) == pytest.approx(float(expected), rel=1e-4)

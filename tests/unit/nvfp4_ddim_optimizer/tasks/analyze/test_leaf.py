@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageDraw
 
-from nvfp4_ddim_optimizer.tasks.analyze.leaf import _parts, crop_leaf, leaf_mask
+from nvfp4_ddim_optimizer.tasks.analyze.leaf import crop_leaf, leaf_mask
 
 
 def test_the_mask_is_the_leaf_with_its_spot(leaf: Image.Image) -> None:
@@ -69,35 +69,3 @@ def test_any_picture_gives_a_crop(width: int, height: int, seed: int) -> None:
     assert crop.image.size == (64, 64)
     assert crop.mask.shape == (64, 64)
     assert 0 <= crop.share <= 1
-
-
-def _flood(mask: np.ndarray, diagonal: bool) -> list[set[tuple[int, int]]]:
-    """Connected parts, the slow and plain way."""
-    left = set(zip(*np.nonzero(mask), strict=True))
-    parts = []
-    while left:
-        part, edge = set(), [left.pop()]
-        while edge:
-            y, x = edge.pop()
-            part.add((int(y), int(x)))
-            for dy in (-1, 0, 1):
-                for dx in (-1, 0, 1):
-                    near = (y + dy, x + dx)
-                    if near in left and (diagonal or abs(dy) + abs(dx) == 1):
-                        left.remove(near)
-                        edge.append(near)
-        parts.append(part)
-    return parts
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**32 - 1), st.floats(0.2, 0.8), st.booleans())
-def test_parts_are_the_connected_ones(seed: int, density: float, diagonal: bool) -> None:
-    mask = np.random.default_rng(seed).random((9, 11)) < density
-    labels = _parts(mask, diagonal=diagonal)
-    found = [
-        {(int(y), int(x)) for y, x in zip(*np.nonzero(labels == n), strict=True)}
-        for n in np.unique(labels[mask])
-    ]
-    assert not labels[~mask].any()
-    assert sorted(map(sorted, found)) == sorted(map(sorted, _flood(mask, diagonal)))
