@@ -4,7 +4,6 @@ A test moves the one job by hand (`advance`, `succeed`, `fail`), so nothing depe
 answers are made with the contracts' models, and requests are checked with them.
 """
 
-import io
 import json
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
@@ -14,37 +13,28 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
 
-from PIL import Image, ImageDraw
 from pydantic import ValidationError
 
 from nvfp4_ddim_contracts import (
-    AnyRequest,
-    FieldError,
     Job,
-    JobFile,
-    JobImage,
     JobPage,
     JobProgress,
     JobRequest,
     JobState,
     Problem,
     ProblemType,
-    Provenance,
-    Timings,
     Upload,
     UploadRequest,
 )
-from nvfp4_ddim_contracts.models import Model, ModelList
-from nvfp4_ddim_contracts.requests import task_of
+from nvfp4_ddim_contracts.models import ModelList
 from nvfp4_ddim_contracts.task_list import TaskList, list_tasks
-from nvfp4_ddim_contracts.tasks import TaskProvenance
 
-__all__ = ["API_KEY", "NATIVE_PIXELS", "StubApi"]
+from .stub_answers import invalid, make_job, models, picture, problem, succeeded, task_done
+
+__all__ = ["API_KEY", "StubApi"]
 
 API_KEY = "stub-key-0123456789abcdef"
-NATIVE_PIXELS = 64
 _ALWAYS_ANSWERED = ("/v1/models", "/v1/tasks", "/v1/uploads")
-ARTIFACT_SHA256 = "5f" * 32
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self' {api}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -143,101 +133,6 @@ class StubApi(AbstractContextManager["StubApi"]):
         self.job = self._current().model_copy(update=update)
 
 
-def make_job(request: AnyRequest, number: int = 1) -> Job:
-    """A queued job."""
-    now = datetime.now(UTC)
-    steps = request.num_inference_steps or 20
-    return Job(
-        id=f"{number:032x}",
-        state=JobState.QUEUED,
-        task=task_of(request),
-        request=request,
-        progress=JobProgress(step=0, total_steps=steps),
-        created_at=now,
-        updated_at=now,
-    )
-
-
-def succeeded(job: Job, page_url: str, seed: int) -> Job:
-    """The job as it looks 3.5 seconds after its creation, of which 2.25 went into drawing."""
-    link = page_url.replace("index.html", f"results/{job.id}/0.png")
-    image = JobImage(
-        url=link,
-        seed=seed,
-        width=NATIVE_PIXELS,
-        height=NATIVE_PIXELS,
-        expires_at=datetime.now(UTC) + timedelta(hours=1),
-    )
-    provenance = Provenance(
-        model="emoji-64",
-        artifact_sha256=ARTIFACT_SHA256,
-        preset=job.request.preset,
-        num_inference_steps=job.progress.total_steps,
-        guidance_scale=4.0,
-        eta=0.0,
-        seed=seed,
-        execution_path="cpu/fp32/nvfp4-dequantise",
-        library_version="0.1.0",
-    )
-    return job.model_copy(
-        update={
-            "state": JobState.SUCCEEDED,
-            "images": (image,),
-            "provenance": provenance,
-            "timings": Timings(queue_seconds=0.1, generate_seconds=2.25, encode_seconds=0.0),
-            "updated_at": job.created_at + timedelta(seconds=3.5),
-        }
-    )
-
-
-def task_done(job: Job, page_url: str, report: dict[str, Any], files: dict[str, str]) -> Job:
-    """A task's job at its end."""
-    made = tuple(
-        JobFile(
-            name=name.replace("_", "."),
-            media_type=media_type,
-            url=page_url.replace("index.html", f"results/{job.id}/{name.replace('_', '.')}"),
-            bytes=2048,
-            sha256="ab" * 32,
-            expires_at=datetime.now(UTC) + timedelta(hours=1),
-        )
-        for name, media_type in files.items()
-    )
-    provenance = TaskProvenance(
-        model="toy-model",
-        artifact_sha256=ARTIFACT_SHA256,
-        preset=job.request.preset,
-        num_inference_steps=job.progress.total_steps,
-        seed=7,
-        execution_path="cpu/fp32/nvfp4-dequantise",
-        library_version="0.1.0",
-    )
-    return job.model_copy(
-        update={
-            "state": JobState.SUCCEEDED,
-            "report": report,
-            "files": made,
-            "provenance": provenance,
-            "timings": Timings(queue_seconds=0.1, generate_seconds=2.25, encode_seconds=0.0),
-            "updated_at": job.created_at + timedelta(seconds=3.5),
-        }
-    )
-
-
-def problem(type_: ProblemType, status: int, title: str, detail: str, **rest: Any) -> Problem:
-    """Shorthand for a problem."""
-    return Problem(type=type_, status=status, title=title, detail=detail, **rest)
-
-
-def _picture() -> bytes:
-    image = Image.new("RGB", (NATIVE_PIXELS, NATIVE_PIXELS), "white")
-    draw = ImageDraw.Draw(image)
-    draw.ellipse((12, 12, 52, 52), fill=(221, 46, 68))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 class _QuietHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -267,7 +162,7 @@ class _SiteHandler(_QuietHandler, SimpleHTTPRequestHandler):
             self.answer(200, config, "application/json")
         elif self.path.startswith("/results/"):
             status = 403 if self._stub.images_down else 200
-            body = b"" if self._stub.images_down else _picture()
+            body = b"" if self._stub.images_down else picture()
             self.answer(status, body, "image/png", Cache_Control="no-store")
         else:
             super().do_GET()
@@ -327,7 +222,7 @@ class _ApiHandler(_QuietHandler):
     def _operate(self, method: str, body: dict[str, Any]) -> None:
         stub = self._stub
         if self.path == "/v1/models":
-            self._send(200, _models())
+            self._send(200, models())
         elif self.path == "/v1/tasks":
             self._send(200, list_tasks())
         elif self.path == "/v1/uploads":
@@ -340,7 +235,7 @@ class _ApiHandler(_QuietHandler):
                 stub.hold.wait(timeout=30)
                 self._send(202, job)
             except ValidationError as error:
-                self._refuse(_invalid(error))
+                self._refuse(invalid(error))
         elif found := self._find():
             if method == "DELETE":
                 stub.end(JobState.CANCELLED)
@@ -377,26 +272,3 @@ class _ApiHandler(_QuietHandler):
 
     def _refuse(self, error: Problem) -> None:
         self.answer(error.status, error.model_dump_json().encode(), "application/problem+json")
-
-
-def _models() -> ModelList:
-    model = Model(
-        id="emoji-64",
-        created=1_780_000_000,
-        owned_by="nvfp4-ddim",
-        artifact_sha256=ARTIFACT_SHA256,
-        license="CC-BY-4.0",
-        artifact_bytes=4_000_000,
-        native_width=NATIVE_PIXELS,
-        native_height=NATIVE_PIXELS,
-    )
-    return ModelList(data=(model,))
-
-
-def _invalid(error: ValidationError) -> Problem:
-    errors = tuple(
-        FieldError(field=".".join(map(str, item["loc"])), message=item["msg"])
-        for item in error.errors()
-    )
-    detail = "The request has errors."
-    return problem(ProblemType.INVALID_REQUEST, 400, "Invalid request", detail, errors=errors)

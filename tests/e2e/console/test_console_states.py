@@ -14,14 +14,8 @@ from nvfp4_ddim_contracts import GenerationRequest, JobState, ProblemType
 from nvfp4_ddim_contracts.generation import MAX_PROMPT_CHARACTERS
 from tests.e2e.console.conftest import WEB_DIRECTORY, Resize
 from tests.e2e.console.page import Page
-from tests.e2e.console.stub_api import (
-    API_KEY,
-    ARTIFACT_SHA256,
-    StubApi,
-    make_job,
-    problem,
-    succeeded,
-)
+from tests.e2e.console.stub_answers import ARTIFACT_SHA256, make_job, problem, succeeded
+from tests.e2e.console.stub_api import API_KEY, StubApi
 
 
 @pytest.fixture

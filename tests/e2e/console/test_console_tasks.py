@@ -14,7 +14,8 @@ from nvfp4_ddim_contracts import FieldError, JobState, ProblemType
 from nvfp4_ddim_contracts.tasks import TASKS
 from tests.e2e.console.conftest import WEB_DIRECTORY, Resize
 from tests.e2e.console.page import Page
-from tests.e2e.console.stub_api import API_KEY, StubApi, problem
+from tests.e2e.console.stub_answers import problem
+from tests.e2e.console.stub_api import API_KEY, StubApi
 from tests.support_tasks import MAX_TOY_BYTES, install_toy
 
 DROP = """
