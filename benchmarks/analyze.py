@@ -135,7 +135,7 @@ def main(
     foreign_count: Annotated[int, typer.Option(help="The most of each foreign kind.")] = 100,
     sparse: Annotated[
         int, typer.Option(help="50 noise levels are measured on every N-th photo.")
-    ] = 5,
+    ] = 1,
     work: Annotated[Path, typer.Option(help="Where an interrupted run goes on.")] = Path(
         "out/analyze"
     ),
