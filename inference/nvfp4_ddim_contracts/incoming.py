@@ -2,9 +2,9 @@
 
 incoming/<name>/...                          a diffusers model, safetensors only
 incoming/<name>/quantize.json                `QuantizationOrder`; written last, it starts the work
-work/<job>/task/task.json                    `QuantizationTask`: what the job is told
-work/<job>/output/artifact/                  the artifact, if it is worth publishing
-work/<job>/output/validation.json            `QuantizationValidation`; written last
+drafts/<job>/task/task.json                    `QuantizationTask`: what the job is told
+drafts/<job>/output/artifact/                  the artifact, if it is worth publishing
+drafts/<job>/output/validation.json            `QuantizationValidation`; written last
 quantizations/<name>/<execution>.json        `QuantizationReport`, of failures too
 quantizations/<name>/sources/<digest>.json   `QuantizedSource`: a model that needs no second time
 
@@ -28,6 +28,7 @@ from .generation import MAX_PROMPT_CHARACTERS, ModelName, Preset
 from .manifest import RelativePath, Sha256
 
 __all__ = [
+    "DRAFTS_PREFIX",
     "INCOMING_PREFIX",
     "ORDER_NAME",
     "PICKLE_SUFFIXES",
@@ -36,7 +37,6 @@ __all__ = [
     "TRAINING_JOBS_PREFIX",
     "TRAINING_PREFIX",
     "VALIDATION_NAME",
-    "WORK_PREFIX",
     "QuantizationOrder",
     "QuantizationProblem",
     "QuantizationProblemCode",
@@ -57,7 +57,7 @@ __all__ = [
 ]
 
 INCOMING_PREFIX = "incoming/"
-WORK_PREFIX = "work/"
+DRAFTS_PREFIX = "drafts/"
 REPORTS_PREFIX = "quantizations/"
 TRAINING_PREFIX = "training/"
 TRAINING_JOBS_PREFIX = "training/jobs/"
@@ -250,7 +250,7 @@ def quantization_job(execution: str) -> str:
 
 def work_key(job: str, relative: str) -> str:
     """Key of a file that a job reads or writes."""
-    return f"{WORK_PREFIX}{job}/{relative}"
+    return f"{DRAFTS_PREFIX}{job}/{relative}"
 
 
 def report_key(name: str | None, execution: str) -> str:

@@ -4,7 +4,6 @@ import aws_cdk as cdk
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
@@ -15,8 +14,8 @@ from infra.stages import StageConfig
 from nvfp4_ddim_contracts.batches import BATCHES_PREFIX, MANIFEST_NAMES
 
 from .batch_functions import BatchFunctions
+from .execution_log import execution_log
 from .grants import allow, allow_key_use
-from .python_function import log_retention
 from .queues import DeadLetterQueue
 
 __all__ = ["BatchMachine"]
@@ -119,17 +118,7 @@ class BatchMachine(Construct):
             definition_body=sfn.DefinitionBody.from_chainable(self._definition()),
             timeout=_LONGEST_BATCH,
             tracing_enabled=True,
-            logs=sfn.LogOptions(
-                destination=logs.LogGroup(
-                    self,
-                    "Logs",
-                    retention=log_retention(self._config.log_retention_days),
-                    removal_policy=cdk.RemovalPolicy.DESTROY,
-                ),
-                level=sfn.LogLevel.ALL,
-                # Prompts end in no log.
-                include_execution_data=False,
-            ),
+            logs=execution_log(self, self._config),
         )
 
     def _definition(self) -> sfn.IChainable:

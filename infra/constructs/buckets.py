@@ -1,5 +1,6 @@
 """Private buckets: nothing public, nothing without TLS, access logged."""
 
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import aws_cdk as cdk
@@ -9,7 +10,7 @@ from constructs import Construct
 
 from infra.stages import StageConfig
 from nvfp4_ddim_contracts.batches import BATCHES_PREFIX
-from nvfp4_ddim_contracts.incoming import INCOMING_PREFIX, TRAINING_JOBS_PREFIX, WORK_PREFIX
+from nvfp4_ddim_contracts.incoming import DRAFTS_PREFIX, INCOMING_PREFIX, TRAINING_JOBS_PREFIX
 from nvfp4_ddim_contracts.keys import (
     ASYNC_FAILURE_PREFIX,
     ASYNC_INPUT_PREFIX,
@@ -33,7 +34,7 @@ _ASYNC_DAYS = 2
 _UPLOAD_DAYS = 1
 _NONCURRENT_DAYS = 90
 _LOG_DAYS = 90
-_WORK_DAYS = 7
+_DRAFT_DAYS = 7
 _TRAINED_DAYS = 90
 
 
@@ -144,14 +145,7 @@ class ResultsBucket(_PrivateBucket):
             server_access_logs_prefix="s3/results/",
             cors=[_console_forms(config)],
             lifecycle_rules=[
-                *(
-                    s3.LifecycleRule(
-                        id=prefix.strip("/").replace("/", "-"),
-                        prefix=prefix,
-                        expiration=cdk.Duration.days(days),
-                    )
-                    for prefix, days in prefixes.items()
-                ),
+                *_expire(prefixes),
                 _abort_uploads(),
             ],
         )
@@ -204,7 +198,7 @@ class IncomingBucket(_PrivateBucket):
         """Define the bucket."""
         prefixes = {
             INCOMING_PREFIX: config.quantization.days,
-            WORK_PREFIX: _WORK_DAYS,
+            DRAFTS_PREFIX: _DRAFT_DAYS,
             TRAINING_JOBS_PREFIX: _TRAINED_DAYS,
         }
         super().__init__(
@@ -215,14 +209,7 @@ class IncomingBucket(_PrivateBucket):
             server_access_logs_bucket=logs,
             server_access_logs_prefix="s3/incoming/",
             lifecycle_rules=[
-                *(
-                    s3.LifecycleRule(
-                        id=prefix.strip("/").replace("/", "-"),
-                        prefix=prefix,
-                        expiration=cdk.Duration.days(days),
-                    )
-                    for prefix, days in prefixes.items()
-                ),
+                *_expire(prefixes),
                 _abort_uploads(),
             ],
         )
@@ -272,6 +259,16 @@ def _tell_event_bridge(bucket: s3.Bucket) -> None:
             event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(
                 event_bridge_enabled=True
             )
+        )
+
+
+def _expire(prefixes: Mapping[str, int]) -> Iterator[s3.LifecycleRule]:
+    """Remove what lies below each prefix after so many days."""
+    for prefix, days in prefixes.items():
+        yield s3.LifecycleRule(
+            id=prefix.strip("/").replace("/", "-"),
+            prefix=prefix,
+            expiration=cdk.Duration.days(days),
         )
 
 

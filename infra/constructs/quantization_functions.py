@@ -15,7 +15,7 @@ from lambdas.settings import (
     ReportQuantizationSettings,
     Settings,
 )
-from nvfp4_ddim_contracts.incoming import INCOMING_PREFIX, REPORTS_PREFIX, WORK_PREFIX
+from nvfp4_ddim_contracts.incoming import DRAFTS_PREFIX, INCOMING_PREFIX, REPORTS_PREFIX
 from nvfp4_ddim_contracts.keys import MODELS_PREFIX, PUBLIC_KEYS_PREFIX
 
 from .grants import allow, list_objects, read_objects, write_objects
@@ -65,7 +65,7 @@ class QuantizationFunctions(Construct):
         read_objects(self.prepare, incoming, f"{REPORTS_PREFIX}*")
         list_objects(self.prepare, incoming, INCOMING_PREFIX)
         list_objects(self.prepare, incoming, REPORTS_PREFIX)
-        write_objects(self.prepare, incoming, f"{WORK_PREFIX}*")
+        write_objects(self.prepare, incoming, f"{DRAFTS_PREFIX}*")
         read_objects(self.prepare, artifacts, f"{MODELS_PREFIX}*")
         list_objects(self.prepare, artifacts, MODELS_PREFIX)
 
@@ -76,8 +76,8 @@ class QuantizationFunctions(Construct):
             memory_mb=2048,
             timeout=cdk.Duration.minutes(15),
         )
-        read_objects(self.publish, incoming, f"{WORK_PREFIX}*")
-        list_objects(self.publish, incoming, WORK_PREFIX)
+        read_objects(self.publish, incoming, f"{DRAFTS_PREFIX}*")
+        list_objects(self.publish, incoming, DRAFTS_PREFIX)
         write_objects(self.publish, incoming, f"{REPORTS_PREFIX}*")
         read_objects(self.publish, artifacts, f"{MODELS_PREFIX}*")
         list_objects(self.publish, artifacts, MODELS_PREFIX)

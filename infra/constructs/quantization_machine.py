@@ -7,7 +7,6 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
@@ -17,9 +16,9 @@ from infra.nag import accept_finding, logical_id, spelled
 from infra.stages import StageConfig
 from nvfp4_ddim_contracts.incoming import INCOMING_PREFIX, ORDER_NAME
 
+from .execution_log import execution_log
 from .grants import allow, allow_key_use
 from .inference_image import InferenceImage
-from .python_function import log_retention
 from .quantization_functions import QuantizationFunctions
 from .queues import DeadLetterQueue
 
@@ -83,17 +82,7 @@ class QuantizationMachine(Construct):
             definition_body=sfn.DefinitionBody.from_chainable(self._definition()),
             timeout=longest.plus(_AROUND_THE_JOB).plus(_SLACK),
             tracing_enabled=True,
-            logs=sfn.LogOptions(
-                destination=logs.LogGroup(
-                    self,
-                    "Logs",
-                    retention=log_retention(self._config.log_retention_days),
-                    removal_policy=cdk.RemovalPolicy.DESTROY,
-                ),
-                level=sfn.LogLevel.ALL,
-                # Prompts end in no log.
-                include_execution_data=False,
-            ),
+            logs=execution_log(self, self._config),
         )
 
     def _definition(self) -> sfn.IChainable:

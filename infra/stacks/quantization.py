@@ -13,10 +13,10 @@ from infra.constructs.quantization_machine import QuantizationMachine
 from infra.lambda_bundle import LambdaBundle
 from infra.stages import StageConfig
 from nvfp4_ddim_contracts.incoming import (
+    DRAFTS_PREFIX,
     INCOMING_PREFIX,
     TRAINING_JOBS_PREFIX,
     TRAINING_PREFIX,
-    WORK_PREFIX,
 )
 
 from .storage import StorageStack
@@ -51,10 +51,10 @@ class QuantizationStack(cdk.Stack):
         key = kms.Key.from_key_arn(self, "Key", storage.key.key_arn)
         image = InferenceImage(self, "Image", target=config.capacity.image_target, uri=image_uri)
         role = JobRole(self, "JobRole", kind="Processing", image=image)
-        for prefix in (INCOMING_PREFIX, WORK_PREFIX):
+        for prefix in (INCOMING_PREFIX, DRAFTS_PREFIX):
             read_objects(role, storage.incoming, f"{prefix}*")
             list_objects(role, storage.incoming, prefix)
-        write_objects(role, storage.incoming, f"{WORK_PREFIX}*")
+        write_objects(role, storage.incoming, f"{DRAFTS_PREFIX}*")
         training = JobRole(self, "TrainingRole", kind="Training", image=image)
         read_objects(training, storage.incoming, f"{TRAINING_PREFIX}*")
         list_objects(training, storage.incoming, TRAINING_PREFIX)

@@ -99,12 +99,12 @@ def test_the_job_reads_what_was_dropped_and_writes_below_work_alone(assembly: As
             read.append(resource)
         if "s3:ListBucket" in actions:
             assert statement["Condition"]
-    assert all("/work/*" in each for each in written)
+    assert all("/drafts/*" in each for each in written)
     assert len(written) == 1
     # Statements of the same actions are merged.
     (resources,) = (json.loads(each) for each in read)
     ends = sorted(each["Fn::Join"][1][-1] for each in resources)
-    assert ends == ["/incoming/*", "/work/*"]
+    assert ends == ["/incoming/*", "/drafts/*"]
 
 
 def test_only_publishing_signs_and_writes_the_registry_and_nothing_deletes(

@@ -61,12 +61,12 @@ def leave_artifact(s3: Any, directory: Path, job: str) -> str:
     for path in directory.rglob("*"):
         if path.is_file():
             relative = path.relative_to(directory).as_posix()
-            s3.upload_file(str(path), INCOMING, f"work/{job}/output/artifact/{relative}")
+            s3.upload_file(str(path), INCOMING, f"drafts/{job}/output/artifact/{relative}")
     sha256 = hashlib.sha256((directory / MANIFEST_NAME).read_bytes()).hexdigest()
     validation = QuantizationValidation(artifact_sha256=sha256, psnr_db=40.0)
     s3.put_object(
         Bucket=INCOMING,
-        Key=f"work/{job}/output/validation.json",
+        Key=f"drafts/{job}/output/validation.json",
         Body=validation.model_dump_json().encode(),
     )
     return sha256
@@ -105,7 +105,7 @@ def test_a_drop_becomes_a_release_that_can_be_promoted_and_again_it_is_there(
 def test_a_damaged_large_file_leaves_no_object(s3: Any, steps: Any, tmp_path: Path) -> None:
     prepared = steps("prepare", {"key": ORDER, "execution": "one"})
     leave_artifact(s3, tmp_path, prepared["job"])
-    key = f"work/{prepared['job']}/output/artifact/unet/weights.safetensors"
+    key = f"drafts/{prepared['job']}/output/artifact/unet/weights.safetensors"
     # Large enough to be sent in parts.
     s3.put_object(Bucket=INCOMING, Key=key, Body=bytes(20_000_000))
     outcome = steps("publish", prepared)

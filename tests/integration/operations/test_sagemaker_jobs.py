@@ -101,7 +101,7 @@ def test_a_quantising_job(sent: dict[str, dict[str, Any]], session: Any) -> None
     s3 = FakeS3()
     order = QuantizationOrder(license="CC0-1.0")
     job = quantization_job(STAGE, "tiny", order, s3=s3, session=session)
-    task = QuantizationTask.model_validate_json(s3.written[f"work/{job.name}/task/task.json"])
+    task = QuantizationTask.model_validate_json(s3.written[f"drafts/{job.name}/task/task.json"])
     assert (task.name, task.order, len(task.files)) == ("tiny", order, 2)
     job.run(wait=False)
     request = sent["CreateProcessingJob"]
@@ -116,7 +116,9 @@ def test_a_quantising_job(sent: dict[str, dict[str, Any]], session: Any) -> None
     assert inputs["model"]["S3Uri"] == "s3://incoming/incoming/tiny/"
     assert inputs["task"]["LocalPath"] == "/opt/ml/processing/input/task"
     (output,) = request["ProcessingOutputConfig"]["Outputs"]
-    assert output["S3Output"]["S3Uri"] == job.output_uri == f"s3://incoming/work/{job.name}/output"
+    assert (
+        output["S3Output"]["S3Uri"] == job.output_uri == f"s3://incoming/drafts/{job.name}/output"
+    )
     assert request["ProcessingOutputConfig"]["KmsKeyId"].startswith("arn:aws:kms")
 
 

@@ -93,7 +93,7 @@ def _members(data: bytes) -> Iterator[bytes]:
             for info in files:
                 with archive.open(info) as member:
                     yield member.read(info.file_size)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+    except (zipfile.BadZipFile, RuntimeError, EOFError, OSError) as error:
         raise InvalidInputError(f"the zip can't be read: {error}") from error
 
 

@@ -105,11 +105,13 @@ def job_output(tmp_path: Path, dropped: MemoryDropped) -> Callable[[str], str]:
         for path in directory.rglob("*"):
             if path.is_file():
                 relative = path.relative_to(directory).as_posix()
-                dropped.items[f"work/{job}/output/artifact/{relative}"] = path.read_bytes()
+                dropped.items[f"drafts/{job}/output/artifact/{relative}"] = path.read_bytes()
         manifest = (directory / "manifest.json").read_bytes()
         sha256 = hashlib.sha256(manifest).hexdigest()
         validation = QuantizationValidation(artifact_sha256=sha256, psnr_db=40.0)
-        dropped.items[f"work/{job}/output/validation.json"] = validation.model_dump_json().encode()
+        dropped.items[f"drafts/{job}/output/validation.json"] = (
+            validation.model_dump_json().encode()
+        )
         return sha256
 
     return leave

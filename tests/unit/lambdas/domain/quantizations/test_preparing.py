@@ -29,7 +29,7 @@ def test_a_good_model_is_ready_and_its_task_is_written(
     assert prepared.model_uri == "s3://incoming/incoming/tiny/"
     assert prepared.job is not None
     task = QuantizationTask.model_validate_json(
-        dropped.items[f"work/{prepared.job}/task/task.json"]
+        dropped.items[f"drafts/{prepared.job}/task/task.json"]
     )
     assert [file.path for file in task.files] == [
         "model_index.json",
@@ -38,7 +38,7 @@ def test_a_good_model_is_ready_and_its_task_is_written(
     ]
     assert task.order.license == "CC0-1.0"
     assert task.created_at.isoformat() == "2026-01-02T03:04:05+00:00"
-    assert prepared.task_uri == f"s3://incoming/work/{prepared.job}/task/"
+    assert prepared.task_uri == f"s3://incoming/drafts/{prepared.job}/task/"
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_what_was_made_before_needs_no_work_while_it_is_whole(
     assert preparer.prepare(ORDER, "run-2").readiness is Readiness.READY
 
     for source, body in dropped.items.items():
-        if source.startswith("work/job/output/artifact/"):
-            path = source.removeprefix("work/job/output/artifact/")
+        if source.startswith("drafts/job/output/artifact/"):
+            path = source.removeprefix("drafts/job/output/artifact/")
             releases.items[f"models/tiny/{sha256}/{path}"] = body
     releases.items[f"models/tiny/{sha256}/manifest.json.sig"] = b"signature"
     again = preparer.prepare(ORDER, "run-3")

@@ -80,7 +80,7 @@ def test_a_damaged_file_is_never_published_nor_the_manifest(
     assert published.state is QuantizationState.FAILED
     assert published.problem is not None
     assert published.problem.code is QuantizationProblemCode.DAMAGED_ARTIFACT
-    path = key.removeprefix("work/job/output/artifact/")
+    path = key.removeprefix("drafts/job/output/artifact/")
     assert path in published.problem.detail
     assert not any(each.endswith(("manifest.json", path)) for each in releases.items)
 
@@ -89,7 +89,7 @@ def test_another_manifest_than_the_validated_one_is_refused(
     stager: ModelStager, dropped: Any, releases: Any, job_output: Any
 ) -> None:
     job_output("job")
-    key = "work/job/output/artifact/manifest.json"
+    key = "drafts/job/output/artifact/manifest.json"
     dropped.items[key] += b" "
     published = stager.stage(PREPARED)
     assert published.problem is not None
@@ -112,7 +112,7 @@ def test_a_job_that_refused_the_model_is_believed(
     refused = QuantizationValidation.model_validate(
         {"problem": {"code": "out-of-bounds", "detail": "too far"}, "psnr_db": 3.0}
     )
-    dropped.items["work/job/output/validation.json"] = refused.model_dump_json().encode()
+    dropped.items["drafts/job/output/validation.json"] = refused.model_dump_json().encode()
     published = stager.stage(PREPARED)
     assert published.state is QuantizationState.FAILED
     assert published.problem == refused.problem
