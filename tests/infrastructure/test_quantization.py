@@ -87,7 +87,7 @@ def test_the_machine_is_traced_and_logs_no_prompt(assembly: Assembly) -> None:
     assert (logging["Level"], logging["IncludeExecutionData"]) == ("ALL", False)
 
 
-def test_the_job_reads_what_was_dropped_and_writes_below_work_alone(assembly: Assembly) -> None:
+def test_the_job_reads_what_was_dropped_and_writes_drafts_alone(assembly: Assembly) -> None:
     written, read = [], []
     for statement in statements(assembly, "JobRole"):
         actions, resource = json.dumps(statement["Action"]), json.dumps(statement["Resource"])
@@ -104,7 +104,7 @@ def test_the_job_reads_what_was_dropped_and_writes_below_work_alone(assembly: As
     # Statements of the same actions are merged.
     (resources,) = (json.loads(each) for each in read)
     ends = sorted(each["Fn::Join"][1][-1] for each in resources)
-    assert ends == ["/incoming/*", "/drafts/*"]
+    assert ends == ["/drafts/*", "/incoming/*"]
 
 
 def test_only_publishing_signs_and_writes_the_registry_and_nothing_deletes(
@@ -156,7 +156,7 @@ def test_the_bucket_is_private_tells_event_bridge_and_forgets(
         (rule,) = properties["BucketEncryption"]["ServerSideEncryptionConfiguration"]
         assert rule["ServerSideEncryptionByDefault"]["SSEAlgorithm"] == "aws:kms"
         rules = {each["Id"]: each for each in properties["LifecycleConfiguration"]["Rules"]}
-        assert {"incoming", "work", "abandoned-uploads"} <= set(rules)
+        assert {"incoming", "drafts", "abandoned-uploads"} <= set(rules)
         assert not any("quantizations" in each.get("Prefix", "") for each in rules.values())
         assert (bucket["DeletionPolicy"] == "Retain") == kept
 
