@@ -17,17 +17,6 @@ from infra.stages import ImageTarget
 
 __all__ = ["InferenceImage", "function_image"]
 
-# What inference/Dockerfile copies. All else stays out of the build context and of its hash.
-_CONTEXT = [
-    "*",
-    "!pyproject.toml",
-    "!README.md",
-    "!LICENSE",
-    "!constraints.txt",
-    "!inference",
-    "!training",
-]
-_NOT_IN_CONTEXT = ["**/__pycache__", "**/*.egg-info", "training/data", "training/runs"]
 _ECR_IMAGE = re.compile(
     r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?"
     r"/(?P<repository>[^:@]+)[:@].+"
@@ -79,7 +68,7 @@ class InferenceImage(Construct):
             file=INFERENCE_DOCKERFILE,
             target=target,
             platform=ecr_assets.Platform.LINUX_AMD64,
-            exclude=[*_CONTEXT, *_NOT_IN_CONTEXT],
+            # The build context is what .dockerignore leaves.
             ignore_mode=cdk.IgnoreMode.DOCKER,
         )
 
@@ -110,7 +99,6 @@ def function_image(
         file=INFERENCE_DOCKERFILE,
         target=ImageTarget.CPU,
         platform=platform,
-        exclude=[*_CONTEXT, *_NOT_IN_CONTEXT],
         ignore_mode=cdk.IgnoreMode.DOCKER,
     )
 

@@ -1,12 +1,11 @@
-"""The real server as a process of its own, on a real artifact of a model a few layers small."""
+"""The real server as a process of its own, on a real artifact of a model a few layers small.
+
+With NVFP4_IMAGE, the server is a container of that image: see tests/support_image.py.
+"""
 
 import json
-import os
 import shutil
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +23,7 @@ from nvfp4_ddim_optimizer.artifacts import save_artifact
 from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
 from nvfp4_ddim_optimizer.sources import quantize_pipeline
 from tests.integration.server.aws import ARTIFACTS
+from tests.support_image import Launcher, SourceLauncher, named_image
 from tests.support_pipelines import tiny_pipeline
 
 ABSMAX = DataFree(scale_search=ScaleSearch.ABSMAX)
@@ -35,14 +35,9 @@ START_SECONDS = 300.0
 class ServerProcess:
     """A running server; its log is read line by line as it comes."""
 
-    def __init__(self, environment: dict[str, str], port: int) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "nvfp4_ddim_server", "serve"],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def __init__(self, launcher: Launcher, environment: dict[str, str], port: int) -> None:
+        self._launcher = launcher
+        self.process = launcher.serve(environment)
         self.log: list[str] = []
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -78,8 +73,7 @@ class ServerProcess:
     def stop(self) -> None:
         self.client.close()
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
-            self.process.wait(10)
+            self._launcher.kill(self.process)
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +104,13 @@ def artifact_copy(artifact: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def start_server() -> Iterator[Callable[..., ServerProcess]]:
+def launcher(tmp_path_factory: pytest.TempPathFactory) -> Launcher:
+    """How the server is started; a container sees the tests' files where they are."""
+    return named_image(shared=tmp_path_factory.getbasetemp()) or SourceLauncher()
+
+
+@pytest.fixture(scope="session")
+def start_server(launcher: Launcher) -> Iterator[Callable[..., ServerProcess]]:
     """Starts servers: `start_server(model_dir, SERVER_QUEUE_SIZE="1")`."""
     with ExitStack() as stack:
 
@@ -119,14 +119,13 @@ def start_server() -> Iterator[Callable[..., ServerProcess]]:
                 probe.bind(("127.0.0.1", 0))
                 port = probe.getsockname()[1]
             environment = {
-                **os.environ,
                 "OMP_NUM_THREADS": "1",
                 "SM_MODEL_DIR": str(model_dir),
                 "SERVER_HOST": "127.0.0.1",
                 "SERVER_PORT": str(port),
                 **variables,
             }
-            server = ServerProcess(environment, port)
+            server = ServerProcess(launcher, environment, port)
             stack.callback(server.stop)
             return server
 

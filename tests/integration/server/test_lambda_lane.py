@@ -1,9 +1,7 @@
 """The image's entry point under Lambda's runtime API: real runtime client, model, S3 and topics."""
 
 import json
-import os
-import subprocess
-import sys
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from lambdas.domain.notifications import parse_notification
 from local.lambda_runtime.buffered import RuntimeApi
 from nvfp4_ddim_contracts import GenerationResult, Problem
 from tests.integration.server.aws import ARTIFACTS, publish
+from tests.support_image import Launcher
 
 RESULTS = "results"
 JOB = "0123456789abcdef" * 2
@@ -37,22 +36,19 @@ def topics(aws_client: Any) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def invoke(
+def function_environment(
     aws: dict[str, str],
     aws_client: Any,
     topics: dict[str, str],
     artifact: Path,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Any]:
-    """Invokes the function; one process for all tests, as in a warm environment."""
+) -> dict[str, str]:
+    """The function's variables; its model is in the registry."""
     scratch = tmp_path_factory.mktemp("function")
     publish(aws_client("s3"), artifact, "own", scratch)
-    api = RuntimeApi()
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
+    return {
         **aws,
         "OMP_NUM_THREADS": "1",
-        "AWS_LAMBDA_RUNTIME_API": api.address,
         "AWS_LAMBDA_FUNCTION_NAME": "inference",
         "MODEL_NAME": "own",
         "SERVER_MODEL_SOURCE": "registry",
@@ -61,8 +57,15 @@ def invoke(
         "SUCCESS_TOPIC_ARN": topics["succeeded"],
         "ERROR_TOPIC_ARN": topics["failed"],
     }
-    command = [sys.executable, "-m", "nvfp4_ddim_server", "serve"]
-    process = subprocess.Popen(command, env=environment)
+
+
+@pytest.fixture(scope="module")
+def invoke(launcher: Launcher, function_environment: dict[str, str]) -> Iterator[Any]:
+    """Invokes the function; one process for all tests, as in a warm environment."""
+    api = RuntimeApi()
+    process = launcher.serve(function_environment | {"AWS_LAMBDA_RUNTIME_API": api.address})
+    # Its log is of no interest, but a full pipe would stop it.
+    threading.Thread(target=lambda: [*process.stdout], daemon=True).start()
 
     def call(event: Any) -> dict[str, Any]:
         request_id = str(uuid.uuid4())
@@ -81,8 +84,7 @@ def invoke(
         return answer
 
     yield call
-    process.kill()
-    process.wait()
+    launcher.kill(process)
     api.close()
 
 
