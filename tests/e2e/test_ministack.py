@@ -1,4 +1,4 @@
-"""The templates in a second cloud, by other authors: does the API refuse and accept there too?"""
+"""The templates in a second cloud, by other authors: do keys, plans and roles hold there?"""
 
 from pathlib import Path
 
@@ -13,14 +13,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 PROJECT = Path(__file__).resolve().parents[2]
 
 
-def test_the_api_asks_for_a_key_there_too(tmp_path: Path) -> None:
+def test_keys_plans_and_roles_are_enforced_there(tmp_path: Path) -> None:
     command = find_ministack()
     if command is None:
-        pytest.skip("needs ministack in an environment of its own: see local/ministack.py")
+        pytest.skip("needs ministack in an environment of its own: see local/ministack")
     settings = LocalSettings(
         project_directory=PROJECT, state_directory=tmp_path, port_base=free_port_base()
     )
     answers = check_in_ministack(settings, command, report=lambda message: None)
-    for question, status in answers.items():
-        expected = {200, 202} if question.endswith("with the key") else {401, 403}
-        assert status in expected, (question, status)
+    assert len(answers) > 10
+    assert [answer for answer in answers if not answer.is_right] == []

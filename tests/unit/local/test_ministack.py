@@ -10,7 +10,13 @@ TEMPLATE = {
         "Policy": {
             "Type": "AWS::IAM::Policy",
             "Properties": {
-                "Statement": [{"Resource": {"Ref": "Endpoint"}}],
+                "Statement": [
+                    {"Resource": {"Ref": "Endpoint"}},
+                    {
+                        "Effect": "Deny",
+                        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                    },
+                ],
                 "Name": {"Fn::GetAtt": ["Endpoint", "EndpointName"]},
                 "Bucket": {"Ref": "Bucket"},
             },
@@ -28,7 +34,8 @@ def test_what_refers_to_a_resource_that_went_names_none() -> None:
     assert "DependsOn" not in resources["Bucket"]
     assert resources["Queue"]["DependsOn"] == ["Bucket"]
     properties = resources["Policy"]["Properties"]
-    assert properties["Statement"][0]["Resource"].endswith("not-provided")
+    (statement,) = properties["Statement"]
+    assert statement["Resource"].endswith("not-provided")
     assert properties["Name"].endswith("not-provided")
     assert properties["Bucket"] == {"Ref": "Bucket"}
     assert template["Outputs"]["Name"]["Value"].endswith("not-provided")
