@@ -13,8 +13,10 @@ SEED ?=
 OUT ?=
 STAGE ?= dev
 IMAGES ?= 500
+IMAGE ?= nvfp4-ddim:cpu
 
-.PHONY: help install demo up down destroy status test lint unit cost checkov bench bench-smoke clean
+.PHONY: help install demo up down destroy status test lint unit image-test cost checkov bench \
+  bench-smoke clean
 
 help: ## Show this help
 	@echo "make demo    deploy everything into a local cloud and draw a picture"
@@ -24,6 +26,7 @@ help: ## Show this help
 	@echo "make down    stop the local cloud and everything in it"
 	@echo "make destroy cdk destroy --all in the local cloud"
 	@echo "make test    everything that CI runs"
+	@echo "make image-test  hold a built image against the server's contract: IMAGE=nvfp4-ddim:cpu"
 	@echo "make cost    what a stage costs a month: STAGE=dev|prod IMAGES=500"
 	@echo "make checkov check the templates of STAGE with checkov, in an environment of its own"
 	@echo "make bench   measure every number of docs/benchmarks again (hours); bench-smoke: a minute"
@@ -60,6 +63,9 @@ lint: $(VENV)/.test node_modules/.installed ## Style, types, import directions
 
 unit: $(VENV)/.test ## Fast tests only
 	$(BIN)/python -m pytest tests/unit
+
+image-test: $(VENV)/.test ## The contract, against a built image
+	NVFP4_IMAGE="$(IMAGE)" $(BIN)/python -m pytest tests/integration/server tests/image
 
 cost: $(VENV)/.runtime ## What a stage costs
 	@$(BIN)/python -m operations cost --stage "$(STAGE)" --images-per-day $(IMAGES)

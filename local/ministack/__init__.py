@@ -15,11 +15,16 @@ place of AWS's runtime:
 
 What ministack 1.5.33, the newest, can't show:
 
-- Resource types of `NOT_PROVIDED`. Without SageMaker, a job that is accepted goes no further.
+- Resource types of `NOT_PROVIDED`, and alarms on metric math. Without SageMaker, a job that is
+  accepted goes no further.
 - People's tokens. Our authoriser answers with the API key whose usage plan a caller is counted in
   (`apiKeySource: AUTHORIZER`); ministack's `_api_key_from_request` reads the header `x-api-key`
   alone, so that a valid token without that header is answered with 403.
+- A key that is switched off: it keeps the text "false" that `update_api_key` sends, and takes it
+  for on. A deleted key is refused.
 - Refusing what is not TLS: it speaks HTTP here, so that those statements are left out.
+- Whether the roles of the CDK's own bootstrap suffice: two of their rights are widened, see
+  `check`. Ours are as deployed.
 """
 
 from .check import check_in_ministack, find_ministack

@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from local.cdk import CdkCli
+from local.clients import local_client
 from local.environment import isolated_environment
 from local.errors import CloudStartError
 from local.settings import ACCOUNT_ID, LOOPBACK, REGION, LocalSettings
@@ -22,6 +24,8 @@ from .templates import NOT_PROVIDED, without
 __all__ = ["check_in_ministack", "find_ministack"]
 
 _START_SECONDS = 60.0
+_QUALIFIER = "hnb659fds"
+"""The CDK's own, of what its bootstrap makes."""
 
 Report = Callable[[str], None]
 
@@ -55,9 +59,27 @@ def check_in_ministack(settings: LocalSettings, command: Path, report: Report) -
     with _running(settings, command):
         report("Bootstrapping and deploying with the CDK CLI")
         cli.bootstrap()
+        _open_the_bootstrap(settings)
         cli.deploy()
         report("Asking the API")
         return ask(settings.aws_url)
+
+
+def _open_the_bootstrap(settings: LocalSettings) -> None:
+    """Change what the CDK's own bootstrap makes, none of it ours, where ministack can't take it.
+
+    Its bucket refuses what is not TLS, and ministack reads the repositories of
+    `ecr:DescribeRepositories` from a field that this call does not have.
+    """
+    s3: Any = local_client("s3", settings.aws_url)
+    s3.delete_bucket_policy(Bucket=f"cdk-{_QUALIFIER}-assets-{ACCOUNT_ID}-{REGION}")
+    iam: Any = local_client("iam", settings.aws_url)
+    looking = {"Effect": "Allow", "Action": "ecr:DescribeRepositories", "Resource": "*"}
+    iam.put_role_policy(
+        RoleName=f"cdk-{_QUALIFIER}-image-publishing-role-{ACCOUNT_ID}-{REGION}",
+        PolicyName="looking",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [looking]}),
+    )
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def ask(aws_url: str) -> list[Answer]:
         aws_url: Of a cloud that nobody else uses.
     """
     api = _Api(aws_url)
-    return [*_keys(api), *_usage_plan(api), *_roles(api), *_a_key_that_is_off(api)]
+    return [*_keys(api), *_usage_plan(api), *_roles(api), *_a_deleted_key(api)]
 
 
 def _keys(api: _Api) -> Iterator[Answer]:
@@ -129,9 +129,6 @@ def _roles(api: _Api) -> Iterator[Answer]:
     yield Answer("GET /v1/jobs of a function without rights", status, frozenset({500, 502, 503}))
 
 
-def _a_key_that_is_off(api: _Api) -> Iterator[Answer]:
-    api.gateway.update_api_key(
-        apiKey=api.key_id,
-        patchOperations=[{"op": "replace", "path": "/enabled", "value": "false"}],
-    )
-    yield Answer("POST /v1/jobs with a key that is off", api.make_job(api.with_key), _REFUSED)
+def _a_deleted_key(api: _Api) -> Iterator[Answer]:
+    api.gateway.delete_api_key(apiKey=api.key_id)
+    yield Answer("POST /v1/jobs with a deleted key", api.make_job(api.with_key), _REFUSED)

@@ -25,15 +25,22 @@ _NOT_TLS = {"Bool": {"aws:SecureTransport": "false"}}
 def without(
     template: dict[str, Any], prefixes: tuple[str, ...]
 ) -> tuple[dict[str, Any], list[str]]:
-    """A template less the resources of some types, and the types that went.
+    """A template less the resources of some types and alarms on metric math, and the types gone.
 
     What refers to such a resource gets the name of one that does not exist instead. Statements that
-    refuse what is not TLS go too.
+    refuse what is not TLS go too. A secret's `Ref` becomes its ARN, as it is on AWS: ministack's is
+    a name, which as a policy's resource matches nothing.
     """
     gone = {
         name: resource["Type"]
         for name, resource in template["Resources"].items()
-        if resource["Type"].startswith(prefixes)
+        if resource["Type"].startswith(prefixes) or _is_metric_math(resource)
+    }
+
+    secrets = {
+        name
+        for name, resource in template["Resources"].items()
+        if resource["Type"] == "AWS::SecretsManager::Secret"
     }
 
     def replace(value: Any) -> Any:
@@ -44,6 +51,8 @@ def without(
         target = value.get("Ref") or (value.get("Fn::GetAtt") or [None])[0]
         if len(value) == 1 and target in gone:
             return _PLACEHOLDER
+        if value.get("Ref") in secrets:
+            return {"Fn::GetAtt": [target, "Id"]}
         return {name: replace(inner) for name, inner in value.items()}
 
     resources = {
@@ -53,6 +62,12 @@ def without(
     }
     outputs = replace(template.get("Outputs", {}))
     return {**template, "Resources": resources, "Outputs": outputs}, list(gone.values())
+
+
+def _is_metric_math(resource: dict[str, Any]) -> bool:
+    """ministack knows alarms on one metric only."""
+    properties = resource.get("Properties", {})
+    return resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in properties
 
 
 def _refuses_http(statement: Any) -> bool:

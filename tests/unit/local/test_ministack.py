@@ -6,6 +6,8 @@ TEMPLATE = {
     "Resources": {
         "Endpoint": {"Type": "AWS::SageMaker::Endpoint", "Properties": {}},
         "Bucket": {"Type": "AWS::S3::Bucket", "DependsOn": ["Endpoint"]},
+        "Alarm": {"Type": "AWS::CloudWatch::Alarm", "Properties": {"Metrics": []}},
+        "Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": {}},
         "Queue": {"Type": "AWS::SQS::Queue", "DependsOn": "Bucket"},
         "Policy": {
             "Type": "AWS::IAM::Policy",
@@ -19,6 +21,7 @@ TEMPLATE = {
                 ],
                 "Name": {"Fn::GetAtt": ["Endpoint", "EndpointName"]},
                 "Bucket": {"Ref": "Bucket"},
+                "Secret": {"Ref": "Secret"},
             },
         },
     },
@@ -29,8 +32,8 @@ TEMPLATE = {
 def test_what_refers_to_a_resource_that_went_names_none() -> None:
     template, left_out = without(TEMPLATE, ("AWS::SageMaker::",))
     resources = template["Resources"]
-    assert left_out == ["AWS::SageMaker::Endpoint"]
-    assert set(resources) == {"Bucket", "Queue", "Policy"}
+    assert left_out == ["AWS::SageMaker::Endpoint", "AWS::CloudWatch::Alarm"]
+    assert set(resources) == {"Bucket", "Queue", "Policy", "Secret"}
     assert "DependsOn" not in resources["Bucket"]
     assert resources["Queue"]["DependsOn"] == ["Bucket"]
     properties = resources["Policy"]["Properties"]
@@ -38,6 +41,7 @@ def test_what_refers_to_a_resource_that_went_names_none() -> None:
     assert statement["Resource"].endswith("not-provided")
     assert properties["Name"].endswith("not-provided")
     assert properties["Bucket"] == {"Ref": "Bucket"}
+    assert properties["Secret"] == {"Fn::GetAtt": ["Secret", "Id"]}
     assert template["Outputs"]["Name"]["Value"].endswith("not-provided")
 
 
