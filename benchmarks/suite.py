@@ -65,6 +65,7 @@ BENCHMARKS = (
     Benchmark(("benchmarks.operations", "--time", "out/speed/sd15")),
     Benchmark(("benchmarks.storage", "--sd15", "out/speed/sd15")),
     Benchmark(("benchmarks.dense",)),
+    Benchmark(("benchmarks.quantization_check",)),
     Benchmark(("benchmarks.memory",)),
     _of_use("segment", "nuclei.npz"),
     _of_use("compress", "kodak"),
