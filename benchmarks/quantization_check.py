@@ -35,6 +35,7 @@ from nvfp4_ddim_contracts.incoming import (
     SourceFile,
 )
 from nvfp4_ddim_jobs.compare import compare_pictures
+from nvfp4_ddim_jobs.compare_weights import LARGEST_ERROR, compare_weights
 from nvfp4_ddim_jobs.folders import ROOT_VARIABLE, ProcessingFolders
 from nvfp4_ddim_optimizer.presets import get_preset
 from nvfp4_ddim_optimizer.sources import locate_full_precision
@@ -216,6 +217,24 @@ def _claims_of(kind: str, what: str, found: list[float], *, is_good: bool) -> li
 
 _MUST_FAIL = frozenset({"nibbles_swapped", "shuffled"})
 """What no picture can be right with; smaller damage is measured, not promised."""
+_BARELY_DAMAGED = frozenset({"one_block_halved"})
+
+
+def layer_claim(kind: str, artifact: Path, *, is_good: bool) -> Claim:
+    """How far off the farthest layer is, which the job bounds as well."""
+    worst = compare_weights(MODEL, artifact)
+    if worst is None:
+        raise RuntimeError("nothing is quantised")
+    print(kind, worst, flush=True)
+    return Claim(
+        f"check_worst_layer_{kind}",
+        worst.error,
+        "",
+        None if kind in _BARELY_DAMAGED else LARGEST_ERROR,
+        "lower" if is_good else "higher",
+        f"{worst.name}: squared error over squared weights; above {LARGEST_ERROR:g} is refused",
+        "Farthest layer",
+    )
 
 
 def main() -> None:
@@ -234,11 +253,14 @@ def main() -> None:
                 f"{validation.bits_per_parameter:.2f} bits a parameter"
             )
             claims += _claims_of(effort.value, what, found, is_good=True)
+            claims.append(layer_claim(effort.value, artifact, is_good=True))
     for damage in DAMAGES:
         with tempfile.TemporaryDirectory() as scratch:
-            found = distances(break_and_quantize(damage, Path(scratch)), BROKEN_PROMPTS)
+            broken = break_and_quantize(damage, Path(scratch))
+            found = distances(broken, BROKEN_PROMPTS)
             print(damage.id, [round(each, 1) for each in found], flush=True)
             claims += _claims_of(damage.id, damage.what, found, is_good=False)
+            claims.append(layer_claim(damage.id, broken, is_good=False))
     write_claims("quantization_check", "python -m benchmarks.quantization_check", claims)
 
 

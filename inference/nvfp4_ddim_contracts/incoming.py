@@ -183,6 +183,10 @@ class QuantizationValidation(Contract):
     )
     min_psnr_db: float | None = None
     is_finite: bool | None = Field(None, description="Whether no step left the numbers.")
+    worst_layer: str | None = Field(None, description="The quantised layer farthest off.")
+    worst_layer_error: float | None = Field(
+        None, ge=0, description="Its squared error over its squared weights."
+    )
     prompt: str | None = None
     seed: int | None = None
     num_inference_steps: int | None = None

@@ -39,6 +39,7 @@ from nvfp4_ddim_optimizer.streaming import ArtifactDetails, Budget, quantize_to_
 
 from .checks import check_files, check_weights
 from .compare import Comparison, compare_pictures
+from .compare_weights import LARGEST_ERROR, WorstLayer, compare_weights
 from .errors import RefusedModelError, UsageError
 from .folders import ProcessingFolders
 from .progress import LoggedProgress
@@ -102,13 +103,14 @@ def _quantize(folders: ProcessingFolders, task: QuantizationTask) -> Quantizatio
     quantized = time.monotonic()
     verify_artifact(artifact)
     order = task.order
+    worst = compare_weights(folders.model, artifact)
     comparison = compare_pictures(
         folders.model,
         artifact,
         prompt=order.prompts[0] if order.prompts else _PROMPT,
         guidance_scale=order.guidance_scale,
     )
-    problem = _judge(comparison, order)
+    problem = _judge_layer(worst) or _judge(comparison, order)
     validation = QuantizationValidation(
         problem=problem,
         artifact_sha256=artifact_sha256(artifact),
@@ -119,6 +121,8 @@ def _quantize(folders: ProcessingFolders, task: QuantizationTask) -> Quantizatio
         min_psnr_db=order.min_psnr_db,
         quantize_seconds=quantized - started,
         validate_seconds=time.monotonic() - quantized,
+        worst_layer=worst.name if worst else None,
+        worst_layer_error=worst.error if worst else None,
         **asdict(comparison),
     )
     if problem is None:
@@ -161,6 +165,16 @@ def _quantization(order: QuantizationOrder) -> Quantization:
     if isinstance(record, Calibrated) and order.prompts:
         return record.model_copy(update={"prompts": order.prompts})
     return record
+
+
+def _judge_layer(worst: WorstLayer | None) -> QuantizationProblem | None:
+    if worst is None or worst.error <= LARGEST_ERROR:
+        return None
+    return QuantizationProblem(
+        code=QuantizationProblemCode.OUT_OF_BOUNDS,
+        detail=f"The layer {worst.name} lost {worst.error:.0%} of its weights' squares, where "
+        f"{LARGEST_ERROR:.0%} are allowed. Give the model more bits (target_bits).",
+    )
 
 
 def _judge(comparison: Comparison, order: QuantizationOrder) -> QuantizationProblem | None:

@@ -50,6 +50,9 @@ def test_a_model_becomes_an_artifact_that_is_close_to_it(
     assert 20 < validation.psnr_db < 100
     assert validation.is_finite
     assert (validation.width, validation.prompt) == (64, "fox")
+    assert validation.worst_layer is not None
+    assert validation.worst_layer.startswith("unet.")
+    assert 0.001 < (validation.worst_layer_error or 0) < 0.05
     assert validation.artifact_bytes == manifest.artifact_bytes
     assert 4 < (validation.bits_per_parameter or 0) < 8
     assert not folders.scratch.exists()
