@@ -11,9 +11,9 @@ def job_values(config: StageConfig, storage: StorageStack) -> dict[str, str]:
     return {
         "ARTIFACT_BUCKET": storage.artifacts.bucket_name,
         "DEFAULT_MODEL": config.model_name,
-        "INSTANCE_TYPE": config.capacity.priced_instance_type,
         "JOB_DEADLINE_SECONDS": str(config.times.deadline_seconds),
         "JOB_LIFETIME_SECONDS": str(config.times.lifetime_seconds),
+        "LANE_MACHINES": config.machines.model_dump_json(),
         "LANE_OFFERS": config.lanes.offers().model_dump_json(exclude_none=True),
         "RESULTS_BUCKET": storage.results.bucket_name,
         "TABLE_NAME": storage.table.table_name,

@@ -9,6 +9,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+from nvfp4_ddim_contracts.lanes import Lane
+from nvfp4_ddim_contracts.machines import InstanceMachine, LaneMachines, Machine
+
 from .errors import LaneOptionError, UnknownStageError
 from .lane_options import InstancePool, LambdaLane, Lanes, Precision, WarmWindow
 from .paths import BUNDLED_MODELS
@@ -77,11 +80,6 @@ class InferenceCapacity:
     scale_in_cooldown_seconds: int = 600
     warm_windows: tuple[WarmWindow, ...] = ()
     startup_timeout_seconds: int = 900
-
-    @property
-    def priced_instance_type(self) -> str:
-        """What a job's cost is estimated by; no type has this name where several may serve."""
-        return "several" if self.pools else self.instance_type
 
     def __post_init__(self) -> None:
         """Check the ladder and the windows.
@@ -281,6 +279,15 @@ class StageConfig:
     max_event_streams: int | None = None
     domain: CustomDomain | None = None
     local_urls: LocalUrls | None = None
+
+    @property
+    def machines(self) -> LaneMachines:
+        """What runs the jobs of each lane; of a ladder's types only the answer can tell."""
+        capacity = self.capacity
+        known: dict[Lane, Machine] = {}
+        if not capacity.pools:
+            known[Lane.ASYNC] = InstanceMachine(instance_type=capacity.instance_type)
+        return LaneMachines(machines=known | self.lanes.machines())
 
     def __post_init__(self) -> None:
         """Check that options fit together.

@@ -21,6 +21,7 @@ from pydantic import (
 
 from nvfp4_ddim_contracts import LaneOffers
 from nvfp4_ddim_contracts.generation import ModelName
+from nvfp4_ddim_contracts.machines import LaneMachines
 from nvfp4_ddim_contracts.operations import ScalableTarget
 
 __all__ = [
@@ -227,7 +228,14 @@ class RecordResultSettings(_Table):
 
     results_bucket: NonEmpty
     max_attempts: int = Field(3, ge=1, le=10)
-    instance_type: NonEmpty = Field(description="What inference runs on, to estimate its cost.")
+    lane_machines: LaneMachines = Field(
+        description="What runs the jobs of each lane, as JSON, to estimate their cost."
+    )
+
+    @field_validator("lane_machines", mode="before")
+    @classmethod
+    def _read_machines(cls, value: object) -> object:
+        return LaneMachines.model_validate_json(value) if isinstance(value, str) else value
 
 
 class SweepJobsSettings(_Table):
@@ -265,7 +273,6 @@ class FinishBatchSettings(Settings):
     """Last step of a batch."""
 
     batch_bucket: NonEmpty
-    instance_type: NonEmpty = Field(description="What runs the jobs, such as ml.g6.xlarge.")
     tolerated_failure_percentage: float = Field(ge=0, le=100)
 
 

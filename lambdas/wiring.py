@@ -226,7 +226,7 @@ def recorder(settings: RecordResultSettings) -> ResultRecorder:
         results=S3Objects(clients.s3(), settings.results_bucket),
         clock=_CLOCK,
         max_attempts=settings.max_attempts,
-        instance_type=settings.instance_type,
+        machines=settings.lane_machines,
         meter=JobMetrics(),
     )
 
@@ -294,7 +294,6 @@ def batch_finisher(settings: FinishBatchSettings) -> BatchFinisher:
     return BatchFinisher(
         files=S3Batches(clients.s3(), settings.batch_bucket),
         clock=_CLOCK,
-        instance_type=settings.instance_type,
         tolerated_percentage=settings.tolerated_failure_percentage,
     )
 

@@ -93,7 +93,7 @@ def test_a_success_publishes_pictures_with_provenance(
     assert job["progress"] == {"step": 10, "total_steps": 10}
     assert job["provenance"]["execution_path"] == "cpu/fp32"
     assert job["timings"]["generate_seconds"] == 1
-    assert job["cost_estimate"]["instance_type"] == "ml.g6.xlarge"
+    assert job["cost_estimate"]["machine"] == "ml.g6.xlarge"
     assert job["cost_estimate"]["busy_seconds"] == 1.1
     (attempt,) = job["attempts"]
     assert attempt["number"] == 1

@@ -33,7 +33,14 @@ from lambdas.domain.sweeping import JobSweeper
 from lambdas.domain.task_inputs import TaskInputs
 from nvfp4_ddim_contracts import JobRequest, JobState, Lane, Preset
 from nvfp4_ddim_contracts.jobs import is_legal
+from nvfp4_ddim_contracts.machines import (
+    FunctionMachine,
+    InstanceMachine,
+    LaneMachines,
+    ServerlessMachine,
+)
 from nvfp4_ddim_contracts.models import LiveModel
+from nvfp4_ddim_contracts.pricing import LambdaArchitecture
 
 # Functions get it from the stack; without it no metric can be written.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Nvfp4Ddim/test")
@@ -46,6 +53,15 @@ MODEL = LiveModel(
     artifact_bytes=1,
     native_width=64,
     native_height=64,
+)
+
+MACHINES = LaneMachines(
+    machines={
+        Lane.ASYNC: InstanceMachine(instance_type="ml.c7i.xlarge"),
+        Lane.LAMBDA: FunctionMachine(architecture=LambdaArchitecture.ARM64, memory_mb=4_096),
+        Lane.REALTIME: InstanceMachine(instance_type="ml.g6.xlarge"),
+        Lane.SERVERLESS: ServerlessMachine(memory_mb=6_144),
+    }
 )
 
 
@@ -315,7 +331,7 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
             TaskInputs(uploads, ids),
         ),
         dispatcher=JobDispatcher(jobs, objects, {Lane.ASYNC: inference}),
-        recorder=ResultRecorder(jobs, objects, clock, max_attempts, "ml.c7i.xlarge", meter),
+        recorder=ResultRecorder(jobs, objects, clock, max_attempts, MACHINES, meter),
         sweeper=JobSweeper(jobs, clock),
     )
 

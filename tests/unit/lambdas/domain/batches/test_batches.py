@@ -20,6 +20,7 @@ from lambdas.domain.errors import InvalidBatchError, NotificationError, ObjectNo
 from lambdas.domain.records import JobRecord, StoredImage, Transition
 from nvfp4_ddim_contracts import ImageFormat, JobState, Timings
 from nvfp4_ddim_contracts.batches import BatchItem, BatchRowState
+from nvfp4_ddim_contracts.pricing import instance_price
 
 KEY = "batches/pets/manifest.jsonl"
 ROWS = ['{"id": "fox", "prompt": "fox"}', '{"id": "owl", "prompt": "owl"}', "{"]
@@ -124,7 +125,7 @@ def batch(world: SimpleNamespace) -> SimpleNamespace:
         ),
         announcer=BatchAnnouncer(queue),
         settler=BatchSettler(world.jobs, tasks, world.objects, files, tokens),
-        finisher=BatchFinisher(files, world.clock, "ml.g6.xlarge", 10.0),
+        finisher=BatchFinisher(files, world.clock, 10.0),
     )
 
 
@@ -142,7 +143,7 @@ def end(batch: SimpleNamespace, job: JobRecord, state: JobState) -> None:
     image = StoredImage(
         key=f"results/{job.id}/0.png", seed=7, width=8, height=8, image_format=ImageFormat.PNG
     )
-    done = state is JobState.SUCCEEDED
+    done, price = state is JobState.SUCCEEDED, instance_price("ml.g6.xlarge")
     if done:
         batch.world.objects.items[image.key] = job.id.encode()
     changed = batch.world.jobs.apply(
@@ -154,6 +155,7 @@ def end(batch: SimpleNamespace, job: JobRecord, state: JobState) -> None:
             timings=Timings(queue_seconds=1, generate_seconds=2, encode_seconds=1)
             if done
             else None,
+            cost_estimate=price and price.estimate(3) if done else None,
         )
     )
     assert batch.announcer.announce(changed)
@@ -245,7 +247,7 @@ def test_a_rerun_makes_only_what_failed(batch: SimpleNamespace) -> None:
     summary = json.loads(batch.files.get("batches/pets/summary.json"))
     assert summary["states"] == {"succeeded": 2, "invalid": 1}
     assert (summary["reused"], summary["busy_seconds"]) == (1, 3.0)
-    assert summary["cost"]["usd"] == pytest.approx(3 * 1.1267 / 3600)
+    assert summary["cost_usd"] == pytest.approx(3 * 1.1267 / 3600)
     third = batch.preparer.prepare(KEY, "three")
     run_map(batch, third, "t3")
     assert len(batch.world.jobs.items) == 3
