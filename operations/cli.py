@@ -109,21 +109,34 @@ def cost(  # noqa: PLR0917 - typer makes options of them
     bursts_per_day: Annotated[
         int, typer.Option(min=1, help="How often a day work comes to sleeping machines.")
     ] = 4,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Per cent of the pictures that a lane makes, as LANE=PER_CENT, such as "
+            "lambda=30; several times for several lanes. The asynchronous lane makes the rest."
+        ),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="For a page.")] = False,
 ) -> None:
     """Estimate what a stage costs a picture and a month, from list prices; asks nobody.
 
-    Machines, the idle ones apart, and everything else. All that the estimate assumes is printed.
+    Every lane of the stage has its rows: what its work on a picture costs, and what it costs while
+    it waits. A lane without a --share makes no pictures in the estimate, yet a real-time endpoint
+    stands and is paid. All that the estimate assumes is printed.
     """
     from infra.stages import stage_config
 
     from .cost_report import as_markdown, as_text
-    from .costs import Assumptions, Load, measured_seconds, stage_cost
+    from .costs import Assumptions, stage_cost
+    from .load import Load, measured_seconds, read_shares
 
     config = stage_config(stage)
     seconds = seconds_per_image or measured_seconds(model or config.model_name)
     load = Load(
-        images_per_day=images_per_day, seconds_per_image=seconds, bursts_per_day=bursts_per_day
+        images_per_day=images_per_day,
+        seconds_per_image=seconds,
+        bursts_per_day=bursts_per_day,
+        shares=read_shares(share or []),
     )
     assumptions = Assumptions()
     estimate = stage_cost(config, load, assumptions)
