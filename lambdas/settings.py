@@ -142,7 +142,7 @@ class CreateImageSettings(CreateJobSettings):
     """`POST /v1/images/generations`; reads the picture itself for `b64_json`."""
 
 
-class CreateUploadSettings(HttpSettings):
+class CreateUploadSettings(HttpSettings, _Table):
     """`POST /v1/uploads`."""
 
     results_bucket: NonEmpty
@@ -250,7 +250,7 @@ class StopSpendingSettings(_Table):
     scalable_targets: Json[tuple[ScalableTarget, ...]]
 
 
-class PrepareBatchSettings(Settings):
+class PrepareBatchSettings(_Table):
     """First step of a batch."""
 
     batch_bucket: NonEmpty
@@ -276,7 +276,7 @@ class FinishBatchSettings(Settings):
     tolerated_failure_percentage: float = Field(ge=0, le=100)
 
 
-class PrepareQuantizationSettings(Settings):
+class PrepareQuantizationSettings(_Table):
     """First step of a quantisation."""
 
     incoming_bucket: NonEmpty

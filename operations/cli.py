@@ -18,7 +18,7 @@ from .models_cli import app as models_app
 from .options import Endpoint, Region, StageName, clients_of
 from .redrive import Redriver
 from .stage import Clients, Stage, find_stage
-from .switch import service_switch
+from .switch import job_releaser, service_switch
 from .train_cli import train
 
 __all__ = ["main"]
@@ -78,22 +78,36 @@ def stop(
     region: Region = None,
     endpoint_url: Endpoint = None,
 ) -> None:
-    """Accept no new jobs (503 with the reason) and let no machine run.
+    """Accept no new jobs (503 with the reason), begin none, and let no machine run.
 
-    Jobs and pictures can still be read. Jobs that wait run after `resume`, unless their deadlines
-    pass before. The budget of the stage does the same when it is used up.
+    Jobs and pictures can still be read. Jobs that wait, on any lane, run after `resume`, unless
+    their deadlines pass before; what has begun ends. A real-time endpoint keeps one instance, which
+    is paid: take its lane out of the stage to be rid of it. The budget of the stage does the same
+    when it is used up.
     """
     clients = clients_of(region, endpoint_url)
-    in_force = service_switch(clients, find_stage(clients, stage)).stop(reason)
+    found = find_stage(clients, stage)
+    in_force = service_switch(clients, found).stop(reason)
     typer.echo(f"Stopped since {in_force.stopped_at:%Y-%m-%d %H:%M} UTC: {in_force.reason}")
+    for target in found.scalable_targets:
+        if target.stopped_capacity:
+            typer.echo(f"{target.resource_id} keeps {target.stopped_capacity} instance, and costs.")
 
 
 @app.command()
 def resume(stage: StageName = "dev", region: Region = None, endpoint_url: Endpoint = None) -> None:
-    """Undo a stop: allow as many machines as the stage was deployed with, and new jobs."""
+    """Undo a stop: allow as many machines as the stage was deployed with, and jobs.
+
+    Jobs that waited go on at once; those that a function held in the last seconds follow within
+    five minutes.
+    """
     clients = clients_of(region, endpoint_url)
-    ended = service_switch(clients, find_stage(clients, stage)).resume()
+    found = find_stage(clients, stage)
+    ended = service_switch(clients, found).resume()
+    released = job_releaser(clients, found).release()
     typer.echo(f"Resumed. It was stopped: {ended.reason}" if ended else "It was not stopped.")
+    if released:
+        typer.echo(f"{released} jobs that waited go on.")
 
 
 @app.command()

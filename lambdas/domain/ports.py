@@ -24,6 +24,7 @@ __all__ = [
     "Capacity",
     "Clock",
     "FileStore",
+    "HeldJobs",
     "IdFactory",
     "InferenceEndpoint",
     "InferenceQueue",
@@ -117,6 +118,22 @@ class JobStore(Protocol):
 
     def list_unfinished(self, *, unchanged_since: datetime, due: datetime) -> Iterator[JobRecord]:
         """Jobs not ended, last changed at `unchanged_since` or before, with a deadline <= due."""
+        ...
+
+
+class HeldJobs(Protocol):
+    """Jobs whose attempt waits while the service is stopped."""
+
+    def hold(self, job_id: str, attempt: int) -> bool:
+        """Note that an attempt waits; whether it is still wanted and was not noted before."""
+        ...
+
+    def all(self) -> Iterator[JobRecord]:
+        """Jobs whose attempt waits."""
+        ...
+
+    def release(self, job_id: str, attempt: int) -> bool:
+        """Let an attempt be dispatched anew; whether it waited and is still wanted."""
         ...
 
 
@@ -346,7 +363,7 @@ class Capacity(Protocol):
     """The machines behind the endpoints."""
 
     def withdraw(self) -> None:
-        """Let no machine run."""
+        """Let no machine run where none has to."""
         ...
 
     def restore(self) -> None:

@@ -278,7 +278,7 @@ def _create_upload() -> dict[str, Any]:
         "requestBody": _body(UploadRequest, examples.upload_request()),
         "responses": {
             "201": _answer("The place.", Upload, examples.upload()),
-            **_problem_responses(400, 413, 415),
+            **_problem_responses(400, 413, 415, 503),
         },
     }
 

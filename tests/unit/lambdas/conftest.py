@@ -15,6 +15,7 @@ from lambdas.domain.errors import (
     ObjectNotFoundError,
     TransitionRefusedError,
 )
+from lambdas.domain.holding import JobReleaser
 from lambdas.domain.jobs import JobService
 from lambdas.domain.measuring import JobLatency
 from lambdas.domain.recording import ResultRecorder
@@ -27,7 +28,7 @@ from lambdas.domain.records import (
     Transition,
     UploadForm,
 )
-from lambdas.domain.stopping import ServiceSwitch, SubmissionGate
+from lambdas.domain.stopping import ServiceGate, ServiceSwitch
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
 from lambdas.domain.task_inputs import TaskInputs
@@ -248,6 +249,37 @@ class FakeInference:
         self.calls.append((job_id, input_uri))
 
 
+class FakeHeldJobs:
+    """Keeps the notes in the jobs of `FakeJobs`."""
+
+    def __init__(self, jobs: FakeJobs) -> None:
+        self.jobs = jobs
+
+    def hold(self, job_id: str, attempt: int) -> bool:
+        job = self.jobs.items[job_id]
+        if job.state.is_terminal or job.attempt != attempt or job.held_attempt == attempt:
+            return False
+        self.jobs.items[job_id] = job.model_copy(update={"held_attempt": attempt})
+        return True
+
+    def all(self) -> Iterator[JobRecord]:
+        for job in list(self.jobs.items.values()):
+            if job.held_attempt == job.attempt and not job.state.is_terminal:
+                yield job
+
+    def release(self, job_id: str, attempt: int) -> bool:
+        job = self.jobs.items[job_id]
+        if job.state.is_terminal or not job.held_attempt == job.attempt == attempt:
+            return False
+        changes = {
+            "held_attempt": None,
+            "dispatched_attempt": attempt - 1,
+            "state": JobState.QUEUED,
+        }
+        self.jobs.items[job_id] = job.model_copy(update=changes)
+        return True
+
+
 class FakeStopFlag:
     def __init__(self) -> None:
         self.stop: ServiceStop | None = None
@@ -308,6 +340,7 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
     stop_flag, capacity, meter = FakeStopFlag(), FakeCapacity(), FakeMeter()
     policy = SubmissionPolicy(MODEL.name, timedelta(days=1), timedelta(minutes=10))
     ids, uploads = FakeIds(), FakeUploads()
+    gate, held = ServiceGate(stop_flag, clock), FakeHeldJobs(jobs)
     return SimpleNamespace(
         clock=clock,
         jobs=jobs,
@@ -327,12 +360,15 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
             clock,
             ids,
             policy,
-            SubmissionGate(stop_flag, clock),
+            gate,
             TaskInputs(uploads, ids),
         ),
-        dispatcher=JobDispatcher(jobs, objects, {Lane.ASYNC: inference}),
+        dispatcher=JobDispatcher(jobs, objects, {Lane.ASYNC: inference}, gate, held),
         recorder=ResultRecorder(jobs, objects, clock, max_attempts, MACHINES, meter),
-        sweeper=JobSweeper(jobs, clock),
+        sweeper=JobSweeper(jobs, clock, gate, JobReleaser(held)),
+        gate=gate,
+        held=held,
+        releaser=JobReleaser(held),
     )
 
 

@@ -16,7 +16,12 @@ from lambdas.domain.batches.preparing import BatchPreparer
 from lambdas.domain.batches.records import BatchRun, BatchTask, TaskInput, TaskOutput
 from lambdas.domain.batches.settling import BatchAnnouncer, BatchSettler
 from lambdas.domain.batches.submitting import BatchSubmitter
-from lambdas.domain.errors import InvalidBatchError, NotificationError, ObjectNotFoundError
+from lambdas.domain.errors import (
+    InvalidBatchError,
+    NotificationError,
+    ObjectNotFoundError,
+    ServiceStoppedError,
+)
 from lambdas.domain.records import JobRecord, StoredImage, Transition
 from nvfp4_ddim_contracts import ImageFormat, JobState, Timings
 from nvfp4_ddim_contracts.batches import BatchItem, BatchRowState
@@ -112,7 +117,7 @@ def batch(world: SimpleNamespace) -> SimpleNamespace:
         queue=queue,
         tokens=tokens,
         world=world,
-        preparer=BatchPreparer(files, world.clock),
+        preparer=BatchPreparer(files, world.clock, world.gate),
         submitter=BatchSubmitter(
             world.submitter,
             world.jobs,
@@ -333,3 +338,16 @@ def test_strange_messages_are_refused(batch: SimpleNamespace, message: str) -> N
 
 def test_a_task_that_is_gone_is_no_error(batch: SimpleNamespace) -> None:
     assert batch.settler.settle('{"task_id": "none"}') == 0
+
+
+def test_a_manifest_that_is_dropped_while_the_service_is_stopped_waits(
+    batch: SimpleNamespace,
+) -> None:
+    batch.world.switch.stop("We move house.")
+    before = dict(batch.files.items)
+    with pytest.raises(ServiceStoppedError, match="We move house"):
+        batch.preparer.prepare(KEY, "one")
+    assert batch.files.items == before
+    batch.world.switch.resume()
+    batch.world.clock.seconds = 10
+    assert batch.preparer.prepare(KEY, "one").rows == 2
