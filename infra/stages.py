@@ -9,9 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from nvfp4_ddim_contracts.lanes import Lane
-from nvfp4_ddim_contracts.machines import InstanceMachine, LaneMachines, Machine
-
 from .errors import LaneOptionError, UnknownStageError
 from .lane_options import InstancePool, LambdaLane, Lanes, Precision, WarmWindow
 from .paths import BUNDLED_MODELS
@@ -251,6 +248,7 @@ class StageConfig:
         lanes: Ways to run jobs beside the asynchronous endpoint.
         max_event_streams: How many streams of job events may be open at a time; they are taken from
             the account's concurrency. None sets nothing aside and limits nothing.
+        max_event_streams_per_caller: How many of them one caller may hold.
         domain: The CDN's own name, if it has one.
         local_urls: Set where the local cloud stands in for AWS.
     """
@@ -277,17 +275,9 @@ class StageConfig:
     private_webhooks: bool = False
     lanes: Lanes = field(default_factory=Lanes)
     max_event_streams: int | None = None
+    max_event_streams_per_caller: int = 10
     domain: CustomDomain | None = None
     local_urls: LocalUrls | None = None
-
-    @property
-    def machines(self) -> LaneMachines:
-        """What runs the jobs of each lane; of a ladder's types only the answer can tell."""
-        capacity = self.capacity
-        known: dict[Lane, Machine] = {}
-        if not capacity.pools:
-            known[Lane.ASYNC] = InstanceMachine(instance_type=capacity.instance_type)
-        return LaneMachines(machines=known | self.lanes.machines())
 
     def __post_init__(self) -> None:
         """Check that options fit together.

@@ -155,6 +155,10 @@ class GetJobSettings(HttpSettings, _Table, _Cdn):
 class StreamJobEventsSettings(GetJobSettings):
     """`GET /v1/jobs/{job_id}/events`."""
 
+    max_event_streams_per_caller: int = Field(
+        10, ge=1, le=100, description="How many one caller may have open at a time."
+    )
+
 
 class ListJobsSettings(GetJobSettings):
     """`GET /v1/jobs`."""

@@ -12,6 +12,7 @@ from lambdas.adapters.cloudfront_signer import CloudFrontUrls
 from lambdas.adapters.dynamodb_held import DynamoDBHeldJobs
 from lambdas.adapters.dynamodb_jobs import DynamoDBJobs
 from lambdas.adapters.dynamodb_stop import DynamoDBStopFlag
+from lambdas.adapters.dynamodb_streams import DynamoDBStreamSlots
 from lambdas.adapters.job_metrics import JobMetrics
 from lambdas.adapters.kms_signer import KmsSigner
 from lambdas.adapters.lambda_tasks import LambdaTasks
@@ -43,6 +44,7 @@ from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.release_signing import ReleaseSigning
 from lambdas.domain.signing import SigningKeyService
 from lambdas.domain.stopping import ServiceGate, ServiceSwitch
+from lambdas.domain.stream_limits import StreamLimiter
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
 from lambdas.domain.task_inputs import TaskInputs
@@ -65,6 +67,7 @@ from lambdas.settings import (
     ListTasksSettings,
     RecordResultSettings,
     StopSpendingSettings,
+    StreamJobEventsSettings,
     SubmitBatchSettings,
     SweepJobsSettings,
 )
@@ -174,10 +177,12 @@ def job_service(settings: CancelJobSettings) -> JobService:
     return JobService(job_store(settings.table_name), _CLOCK)
 
 
-def job_watcher(settings: GetJobSettings) -> JobWatcher:
+def job_watcher(settings: StreamJobEventsSettings) -> JobWatcher:
     """Service of `stream_job_events`."""
     reading = job_reading(settings)
-    return JobWatcher(reading.jobs, reading.presenter, _CLOCK)
+    slots = DynamoDBStreamSlots(clients.dynamodb(), settings.table_name)
+    limiter = StreamLimiter(slots, _CLOCK, settings.max_event_streams_per_caller)
+    return JobWatcher(reading.jobs, reading.presenter, _CLOCK, limiter)
 
 
 def model_service(settings: ListModelsSettings) -> ModelService:

@@ -107,7 +107,7 @@ def resume(stage: StageName = "dev", region: Region = None, endpoint_url: Endpoi
     released = job_releaser(clients, found).release()
     typer.echo(f"Resumed. It was stopped: {ended.reason}" if ended else "It was not stopped.")
     if released:
-        typer.echo(f"{released} jobs that waited go on.")
+        typer.echo(f"Jobs that waited and go on: {released}.")
 
 
 @app.command()

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from infra.lane_machines import lane_machines
 from infra.lane_options import RealtimeLane
 from infra.stages import StageConfig
 from nvfp4_ddim_contracts import Lane
@@ -130,7 +131,7 @@ def stage_cost(config: StageConfig, load: Load, assumptions: Assumptions) -> Sta
             many pictures.
         WrongShareError: A lane has a share that the stage does not have.
     """
-    unknown = [lane for lane in load.shares if lane not in config.machines.machines]
+    unknown = [lane for lane in load.shares if lane not in lane_machines(config).machines]
     if unknown:
         raise WrongShareError(
             f"The stage '{config.name}' has no lane {', '.join(unknown)}, so that it has no share."
@@ -154,12 +155,13 @@ def stage_cost(config: StageConfig, load: Load, assumptions: Assumptions) -> Sta
 
 
 def _lanes(config: StageConfig, load: Load, assumptions: Assumptions) -> Iterator[LaneCost]:
+    machines = lane_machines(config)
     yield _asynchronous(config, load, assumptions)
     if lane := config.lanes.realtime:
         yield _realtime(lane, load)
     for used in (Lane.LAMBDA, Lane.SERVERLESS):
         # Only work is paid: the machine is there for as long as it works.
-        if price := config.lanes.machines().get(used) and config.machines.price(used):
+        if price := machines.price(used):
             yield _lane(used, price, load, idle_seconds_per_day=0)
 
 

@@ -15,9 +15,11 @@ __all__ = [
     "PARTITION_KEY",
     "STATE_INDEX",
     "STOP_PARTITION",
+    "STREAM_PARTITIONS",
     "hold_update",
     "job_partition",
     "progress_update",
+    "streams_partition",
 ]
 
 PARTITION_KEY = "pk"
@@ -25,11 +27,18 @@ STATE_INDEX = "by-state"
 STOP_PARTITION = "service#stop"
 JOB_PARTITIONS = "job#*"
 """Pattern of the partition keys of jobs."""
+STREAM_PARTITIONS = "streams#*"
+"""Pattern of the partition keys of callers' open event streams."""
 
 
 def job_partition(job_id: str) -> str:
     """Partition key of a job's item."""
     return f"job#{job_id}"
+
+
+def streams_partition(owner: str) -> str:
+    """Partition key of a caller's open event streams."""
+    return f"streams#{owner}"
 
 
 def hold_update(job_id: str, attempt: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from lambdas.settings import (
 from nvfp4_ddim_contracts import JobRequest, UploadRequest
 from nvfp4_ddim_contracts.images import ImagesRequest
 from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX, UPLOADS_PREFIX
-from nvfp4_ddim_contracts.table import STOP_PARTITION
+from nvfp4_ddim_contracts.table import STOP_PARTITION, STREAM_PARTITIONS
 
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .http_api import Route
@@ -97,6 +97,7 @@ class ApiFunctions(Construct):
             table.allow(function, "GetItem", "PutItem")
         for function in (get_job, stream_job_events):
             table.allow(function, "GetItem")
+        table.allow(stream_job_events, "UpdateItem", partition=STREAM_PARTITIONS)
         table.allow(cancel_job, "GetItem", "UpdateItem")
         table.allow(list_jobs, "Query", index=OWNER_INDEX)
         for function in (create_job, create_image, list_models):

@@ -73,9 +73,7 @@ class JobTable(dynamodb.Table):
             iam.PolicyStatement(
                 actions=[f"dynamodb:{action}" for action in actions],
                 resources=[resource],
-                conditions={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": [partition]}}
-                if partition
-                else None,
+                conditions=_only(partition) if partition else None,
             )
         )
         if self._own_key:
@@ -121,6 +119,11 @@ _KEY_ACTIONS = [
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
 ]
+
+
+def _only(partition: str) -> dict[str, Any]:
+    matches = "StringLike" if partition.endswith("*") else "StringEquals"
+    return {f"ForAllValues:{matches}": {"dynamodb:LeadingKeys": [partition]}}
 
 
 def _text(name: str) -> dynamodb.Attribute:

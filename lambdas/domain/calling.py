@@ -5,7 +5,8 @@ from enum import StrEnum
 
 from nvfp4_ddim_contracts.lanes import InferenceTask, inference_message
 
-from .ports import Announcements, HeldJobs, InferenceEndpoint, JobStore, ObjectStore
+from .holding import HeldJobs
+from .ports import Announcements, InferenceEndpoint, JobStore, ObjectStore
 from .stopping import ServiceGate
 
 __all__ = ["EndpointCaller", "NotCalled"]

@@ -8,7 +8,8 @@ from nvfp4_ddim_contracts import Lane
 from nvfp4_ddim_contracts.invocations import InvocationRequest
 from nvfp4_ddim_contracts.keys import job_input_key
 
-from .ports import HeldJobs, InferenceQueue, JobStore, ObjectStore
+from .holding import HeldJobs
+from .ports import InferenceQueue, JobStore, ObjectStore
 from .stopping import ServiceGate
 from .task_inputs import upload_keys
 

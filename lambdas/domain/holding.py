@@ -6,11 +6,29 @@ can be read and cancelled, and its deadline goes on. Afterwards the note is take
 attempt is dispatched as if it had never been.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
-from .ports import HeldJobs
+from .records import JobRecord
 
-__all__ = ["JobReleaser"]
+__all__ = ["HeldJobs", "JobReleaser"]
+
+
+class HeldJobs(Protocol):
+    """Jobs whose attempt waits while the service is stopped."""
+
+    def hold(self, job_id: str, attempt: int) -> bool:
+        """Note that an attempt waits; whether it is still wanted and was not noted before."""
+        ...
+
+    def all(self) -> Iterator[JobRecord]:
+        """Jobs whose attempt waits."""
+        ...
+
+    def release(self, job_id: str, attempt: int) -> bool:
+        """Let an attempt be dispatched anew; whether it waited and is still wanted."""
+        ...
 
 
 @dataclass(frozen=True)

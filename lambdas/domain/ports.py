@@ -24,7 +24,6 @@ __all__ = [
     "Capacity",
     "Clock",
     "FileStore",
-    "HeldJobs",
     "IdFactory",
     "InferenceEndpoint",
     "InferenceQueue",
@@ -37,6 +36,7 @@ __all__ = [
     "ObjectStore",
     "SecretStore",
     "StopFlag",
+    "StreamSlots",
     "TokenVerifier",
     "UploadStore",
     "UrlSigner",
@@ -118,22 +118,6 @@ class JobStore(Protocol):
 
     def list_unfinished(self, *, unchanged_since: datetime, due: datetime) -> Iterator[JobRecord]:
         """Jobs not ended, last changed at `unchanged_since` or before, with a deadline <= due."""
-        ...
-
-
-class HeldJobs(Protocol):
-    """Jobs whose attempt waits while the service is stopped."""
-
-    def hold(self, job_id: str, attempt: int) -> bool:
-        """Note that an attempt waits; whether it is still wanted and was not noted before."""
-        ...
-
-    def all(self) -> Iterator[JobRecord]:
-        """Jobs whose attempt waits."""
-        ...
-
-    def release(self, job_id: str, attempt: int) -> bool:
-        """Let an attempt be dispatched anew; whether it waited and is still wanted."""
         ...
 
 
@@ -356,6 +340,22 @@ class StopFlag(Protocol):
 
     def clear(self) -> None:
         """Remove the flag; one that is not set is no error."""
+        ...
+
+
+class StreamSlots(Protocol):
+    """Numbered slots of each caller's open event streams. Times are Unix milliseconds."""
+
+    def taken(self, owner: str) -> dict[int, int]:
+        """When the lease of each slot ends, or ended."""
+        ...
+
+    def take(self, owner: str, slot: int, *, now_ms: int, until_ms: int) -> bool:
+        """Take a slot if it is free; whether it was."""
+        ...
+
+    def free(self, owner: str, slot: int, until_ms: int) -> None:
+        """Give a slot back, unless another stream has it by now."""
         ...
 
 

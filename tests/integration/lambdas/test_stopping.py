@@ -179,7 +179,7 @@ def test_the_function_lane_reads_the_same_flag_and_leaves_the_same_note(
 
 
 @pytest.mark.parametrize(
-    ("handler", "event"),
+    "first_step",
     [
         ("prepare_batch", {"key": "batches/pets/manifest.jsonl", "run": "one"}),
         ("prepare_quantization", {"key": "incoming/tiny/quantize.json", "execution": "one"}),
@@ -190,9 +190,9 @@ def test_what_is_dropped_while_the_service_is_stopped_is_not_begun(
     switch: Any,
     context: Any,
     monkeypatch: pytest.MonkeyPatch,
-    handler: str,
-    event: dict[str, str],
+    first_step: tuple[str, dict[str, str]],
 ) -> None:
+    handler, event = first_step
     for name, value in {
         "BATCH_BUCKET": "results-bucket",
         "INCOMING_BUCKET": "results-bucket",

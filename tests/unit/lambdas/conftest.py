@@ -29,6 +29,7 @@ from lambdas.domain.records import (
     UploadForm,
 )
 from lambdas.domain.stopping import ServiceGate, ServiceSwitch
+from lambdas.domain.stream_limits import StreamLimiter
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
 from lambdas.domain.task_inputs import TaskInputs
@@ -297,6 +298,29 @@ class FakeStopFlag:
         self.stop = None
 
 
+class FakeSlots:
+    """Leases by caller and slot."""
+
+    def __init__(self) -> None:
+        self.leases: dict[str, dict[int, int]] = {}
+        self.on_take: Any = None
+
+    def taken(self, owner: str) -> dict[int, int]:
+        return dict(self.leases.get(owner, {}))
+
+    def take(self, owner: str, slot: int, *, now_ms: int, until_ms: int) -> bool:
+        if self.on_take:
+            self.on_take()
+        if self.taken(owner).get(slot, 0) > now_ms:
+            return False
+        self.leases.setdefault(owner, {})[slot] = until_ms
+        return True
+
+    def free(self, owner: str, slot: int, until_ms: int) -> None:
+        if self.taken(owner).get(slot) == until_ms:
+            del self.leases[owner][slot]
+
+
 class FakeMeter:
     def __init__(self) -> None:
         self.seen: list[tuple[JobRecord, JobLatency]] = []
@@ -340,7 +364,7 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
     stop_flag, capacity, meter = FakeStopFlag(), FakeCapacity(), FakeMeter()
     policy = SubmissionPolicy(MODEL.name, timedelta(days=1), timedelta(minutes=10))
     ids, uploads = FakeIds(), FakeUploads()
-    gate, held = ServiceGate(stop_flag, clock), FakeHeldJobs(jobs)
+    gate, held, slots = ServiceGate(stop_flag, clock), FakeHeldJobs(jobs), FakeSlots()
     return SimpleNamespace(
         clock=clock,
         jobs=jobs,
@@ -367,6 +391,8 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
         recorder=ResultRecorder(jobs, objects, clock, max_attempts, MACHINES, meter),
         sweeper=JobSweeper(jobs, clock, gate, JobReleaser(held)),
         gate=gate,
+        slots=slots,
+        limiter=StreamLimiter(slots, clock, 3),
         held=held,
         releaser=JobReleaser(held),
     )

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from pydantic import ValidationError
 
+from infra.lane_machines import lane_machines
 from infra.lane_options import Architecture, LambdaLane, Lanes, RealtimeLane, ServerlessLane
 from infra.stages import stage_config
 from nvfp4_ddim_contracts import Lane
@@ -66,7 +67,7 @@ def test_a_stages_machines_are_those_of_its_lanes() -> None:
         realtime=RealtimeLane(instance_type="ml.g6.xlarge", max_pixel_steps=1),
         serverless=ServerlessLane(memory_mb=4_096),
     )
-    machines = replace(stage_config("dev"), lanes=lanes).machines
+    machines = lane_machines(replace(stage_config("dev"), lanes=lanes))
     assert LaneMachines.model_validate_json(machines.model_dump_json()) == machines
     names = {lane: price.machine for lane in Lane if (price := machines.price(lane))}
     assert names == {
@@ -78,7 +79,7 @@ def test_a_stages_machines_are_those_of_its_lanes() -> None:
 
 
 def test_of_a_ladder_only_the_container_can_tell() -> None:
-    machines = stage_config("prod").machines
+    machines = lane_machines(stage_config("prod"))
     assert machines.price(Lane.ASYNC) is None
     told = machines.price(Lane.ASYNC, "ml.g5.xlarge")
     assert told is not None

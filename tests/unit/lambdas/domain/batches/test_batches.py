@@ -260,11 +260,13 @@ def test_a_rerun_makes_only_what_failed(batch: SimpleNamespace) -> None:
 
 def test_a_task_begun_again_waits_for_the_same_jobs(batch: SimpleNamespace) -> None:
     run = batch.preparer.prepare(KEY, "one")
-    batch.submitter.submit(task_of(batch, run, "lost"))
+    made = batch.submitter.submit(task_of(batch, run, "lost"))
+    assert (made.pending, made.created) == (2, 2)
     fox, owl = batch.world.jobs.items.values()
     end(batch, fox, JobState.FAILED)
     batch.queue.sent.clear()
-    batch.submitter.submit(task_of(batch, run, "new"))
+    again = batch.submitter.submit(task_of(batch, run, "new"))
+    assert (again.pending, again.created) == (2, 0)
     assert list(batch.world.jobs.items) == [fox.id, owl.id]
     # What ended before the new task was there is told to it anew.
     assert [json.loads(each) for each in batch.queue.sent] == [{"job_id": fox.id}]
