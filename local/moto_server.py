@@ -1,16 +1,14 @@
 """moto server on loopback, made safe for the threads that use it at once."""
 
 import os
-import threading
-from typing import Any
 
-from moto.dynamodb.responses import DynamoHandler
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
 
+from .dynamodb import improve_dynamodb
 from .faults import FaultInjector, refuse_calls
 from .iot import TemplateRegistry, with_iot
 from .iot.job_executions import JobExecutions
@@ -37,19 +35,7 @@ def create_moto_server(
 ) -> LoopbackServer:
     """The AWS API of the local cloud, not started yet."""
     os.environ["MOTO_PORT"] = str(settings.aws_port)
-    _serialise_dynamodb()
+    improve_dynamodb()
     moto = enforce_form_policies(DomainDispatcherApplication(create_backend_app))
     application = with_iot(refuse_calls(moto, faults), executions, templates)
     return LoopbackServer("aws-api", settings.aws_port, application, _QuietMotoHandler)
-
-
-def _serialise_dynamodb() -> None:
-    """Make conditional writes atomic: moto checks and writes without a lock between."""
-    lock = threading.RLock()
-    call = DynamoHandler.call_action
-
-    def call_alone(handler: Any) -> Any:
-        with lock:
-            return call(handler)
-
-    DynamoHandler.call_action = call_alone

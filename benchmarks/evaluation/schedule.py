@@ -1,10 +1,10 @@
 """Which sets are sampled, of how many samples, and in which order: the claims' first.
 
 1. presets    full precision, balanced and fast, at the preset's own steps
-2. survey     every format at 20 steps
-3. quality    full precision and the preset quality at its 50 steps
-4. noise      full precision from other start noise at 20 steps: how far chance alone gets
-5. reference  full precision at 100 steps
+2. quality    full precision and the preset quality at its 50 steps
+3. reference  full precision at 100 steps
+4. survey     every format at 20 steps
+5. noise      full precision from other start noise at 20 steps: how far chance alone gets
 6. curve      the presets' formats at all steps
 """
 
@@ -53,11 +53,11 @@ def _wanted(subject: Subject) -> Iterator[Job]:
     full, survey = subject.full_count, subject.survey_count
     for preset in (Preset.BALANCED, Preset.FAST):
         yield from _pair(preset, preset.steps, full)
+    yield from _pair(Preset.QUALITY, Preset.QUALITY.steps, full)
+    yield Job(FULL_PRECISION, REFERENCE_STEPS, Seeds.PAIRED, survey)
     for known in FORMATS.values():
         yield Job(known, SURVEY_STEPS, Seeds.PAIRED, survey)
-    yield from _pair(Preset.QUALITY, Preset.QUALITY.steps, full)
     yield Job(FULL_PRECISION, SURVEY_STEPS, Seeds.OTHER, full)
-    yield Job(FULL_PRECISION, REFERENCE_STEPS, Seeds.PAIRED, survey)
     for preset in (Preset.BALANCED, Preset.FAST, Preset.QUALITY):
         for steps in STEPS:
             yield from _pair(preset, steps, full)
