@@ -37,13 +37,22 @@ class ScaledEndpoint:
 
     @classmethod
     def of(
-        cls, endpoint_arn: str, endpoint_name: str, variant: str, **capacities: int
+        cls,
+        endpoint_arn: str,
+        endpoint_name: str,
+        variant: str,
+        *,
+        min_capacity: int,
+        max_capacity: int,
+        stopped_capacity: int,
     ) -> "ScaledEndpoint":
         """The bounds of one variant."""
         limits = ScalableTarget.model_construct(
             # Not validated: until the deployment, the endpoint's name is a placeholder.
             resource_id=f"endpoint/{endpoint_name}/variant/{variant}",
-            **capacities,
+            min_capacity=min_capacity,
+            max_capacity=max_capacity,
+            stopped_capacity=stopped_capacity,
         )
         return cls(endpoint_arn, limits)
 

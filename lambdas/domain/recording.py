@@ -116,7 +116,8 @@ class ResultRecorder:
         """By the machine that the container names, or else the lane's; None if neither is known."""
         price = self.machines.price(lane, result.instance_type)
         timings = result.timings
-        return price and price.estimate(timings.generate_seconds + timings.encode_seconds)
+        busy = timings.generate_seconds + timings.encode_seconds
+        return price.estimate(busy) if price else None
 
     def _write(
         self, job_id: str, result: GenerationResult | TaskResult
