@@ -4,6 +4,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from nvfp4_ddim_contracts.lanes import Lane, LaneOffer, LaneOffers
+from nvfp4_ddim_contracts.machines import (
+    FunctionMachine,
+    InstanceMachine,
+    Machine,
+    ServerlessMachine,
+)
+from nvfp4_ddim_contracts.pricing import LambdaArchitecture
 
 from .errors import LaneOptionError
 
@@ -222,3 +229,17 @@ class Lanes:
                 )
             )
         return LaneOffers(lanes=tuple(offers))
+
+    def machines(self) -> dict[Lane, Machine]:
+        """What runs the jobs of each."""
+        machines: dict[Lane, Machine] = {}
+        if lane := self.function:
+            architecture = LambdaArchitecture(lane.architecture)
+            machines[Lane.LAMBDA] = FunctionMachine(
+                architecture=architecture, memory_mb=lane.memory_mb
+            )
+        if always := self.realtime:
+            machines[Lane.REALTIME] = InstanceMachine(instance_type=always.instance_type)
+        if small := self.serverless:
+            machines[Lane.SERVERLESS] = ServerlessMachine(memory_mb=small.memory_mb)
+        return machines

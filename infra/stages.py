@@ -78,11 +78,6 @@ class InferenceCapacity:
     warm_windows: tuple[WarmWindow, ...] = ()
     startup_timeout_seconds: int = 900
 
-    @property
-    def priced_instance_type(self) -> str:
-        """What a job's cost is estimated by; no type has this name where several may serve."""
-        return "several" if self.pools else self.instance_type
-
     def __post_init__(self) -> None:
         """Check the ladder and the windows.
 
@@ -253,6 +248,7 @@ class StageConfig:
         lanes: Ways to run jobs beside the asynchronous endpoint.
         max_event_streams: How many streams of job events may be open at a time; they are taken from
             the account's concurrency. None sets nothing aside and limits nothing.
+        max_event_streams_per_caller: How many of them one caller may hold.
         domain: The CDN's own name, if it has one.
         local_urls: Set where the local cloud stands in for AWS.
     """
@@ -279,6 +275,7 @@ class StageConfig:
     private_webhooks: bool = False
     lanes: Lanes = field(default_factory=Lanes)
     max_event_streams: int | None = None
+    max_event_streams_per_caller: int = 10
     domain: CustomDomain | None = None
     local_urls: LocalUrls | None = None
 

@@ -21,6 +21,7 @@ from pydantic import (
 
 from nvfp4_ddim_contracts import LaneOffers
 from nvfp4_ddim_contracts.generation import ModelName
+from nvfp4_ddim_contracts.machines import LaneMachines
 from nvfp4_ddim_contracts.operations import ScalableTarget
 
 __all__ = [
@@ -141,7 +142,7 @@ class CreateImageSettings(CreateJobSettings):
     """`POST /v1/images/generations`; reads the picture itself for `b64_json`."""
 
 
-class CreateUploadSettings(HttpSettings):
+class CreateUploadSettings(HttpSettings, _Table):
     """`POST /v1/uploads`."""
 
     results_bucket: NonEmpty
@@ -153,6 +154,10 @@ class GetJobSettings(HttpSettings, _Table, _Cdn):
 
 class StreamJobEventsSettings(GetJobSettings):
     """`GET /v1/jobs/{job_id}/events`."""
+
+    max_event_streams_per_caller: int = Field(
+        10, ge=1, le=100, description="How many one caller may have open at a time."
+    )
 
 
 class ListJobsSettings(GetJobSettings):
@@ -227,7 +232,14 @@ class RecordResultSettings(_Table):
 
     results_bucket: NonEmpty
     max_attempts: int = Field(3, ge=1, le=10)
-    instance_type: NonEmpty = Field(description="What inference runs on, to estimate its cost.")
+    lane_machines: LaneMachines = Field(
+        description="What runs the jobs of each lane, as JSON, to estimate their cost."
+    )
+
+    @field_validator("lane_machines", mode="before")
+    @classmethod
+    def _read_machines(cls, value: object) -> object:
+        return LaneMachines.model_validate_json(value) if isinstance(value, str) else value
 
 
 class SweepJobsSettings(_Table):
@@ -242,7 +254,7 @@ class StopSpendingSettings(_Table):
     scalable_targets: Json[tuple[ScalableTarget, ...]]
 
 
-class PrepareBatchSettings(Settings):
+class PrepareBatchSettings(_Table):
     """First step of a batch."""
 
     batch_bucket: NonEmpty
@@ -265,11 +277,10 @@ class FinishBatchSettings(Settings):
     """Last step of a batch."""
 
     batch_bucket: NonEmpty
-    instance_type: NonEmpty = Field(description="What runs the jobs, such as ml.g6.xlarge.")
     tolerated_failure_percentage: float = Field(ge=0, le=100)
 
 
-class PrepareQuantizationSettings(Settings):
+class PrepareQuantizationSettings(_Table):
     """First step of a quantisation."""
 
     incoming_bucket: NonEmpty

@@ -1,4 +1,7 @@
-"""Builds each function's services from its settings: the only place that knows all adapters."""
+"""Builds each function's services from its settings: the only place that knows all adapters.
+
+Those of batches and quantisations stand in `batch_wiring` and `quantization_wiring`.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,14 +9,14 @@ from datetime import timedelta
 
 from lambdas.adapters import clients
 from lambdas.adapters.cloudfront_signer import CloudFrontUrls
-from lambdas.adapters.dynamodb_batch_tasks import DynamoDBBatchTasks
+from lambdas.adapters.dynamodb_held import DynamoDBHeldJobs
 from lambdas.adapters.dynamodb_jobs import DynamoDBJobs
 from lambdas.adapters.dynamodb_stop import DynamoDBStopFlag
+from lambdas.adapters.dynamodb_streams import DynamoDBStreamSlots
 from lambdas.adapters.job_metrics import JobMetrics
 from lambdas.adapters.kms_signer import KmsSigner
 from lambdas.adapters.lambda_tasks import LambdaTasks
 from lambdas.adapters.s3_archive import S3ZipArchive
-from lambdas.adapters.s3_batches import S3Batches
 from lambdas.adapters.s3_catalogue import S3Catalogue
 from lambdas.adapters.s3_files import S3Files
 from lambdas.adapters.s3_objects import S3Objects
@@ -24,17 +27,13 @@ from lambdas.adapters.scaling import ScalingCapacity
 from lambdas.adapters.secrets import SecretsManagerStore
 from lambdas.adapters.sns import SnsTopics
 from lambdas.adapters.sqs import SqsQueue
-from lambdas.adapters.step_functions import StepFunctionsTokens
 from lambdas.adapters.system import RandomIds, SystemClock
 from lambdas.adapters.webhook_calls import WebhookCalls
-from lambdas.domain.batches.finishing import BatchFinisher
-from lambdas.domain.batches.preparing import BatchPreparer
-from lambdas.domain.batches.settling import BatchAnnouncer, BatchSettler
-from lambdas.domain.batches.submitting import BatchSubmitter
 from lambdas.domain.callers import CallerService
 from lambdas.domain.calling import EndpointCaller
 from lambdas.domain.catalogue import ModelService
 from lambdas.domain.dispatching import JobDispatcher
+from lambdas.domain.holding import JobReleaser
 from lambdas.domain.images import ImageService
 from lambdas.domain.job_events import JobWatcher
 from lambdas.domain.jobs import JobService
@@ -44,7 +43,8 @@ from lambdas.domain.publishing import FilePublisher
 from lambdas.domain.recording import ResultRecorder
 from lambdas.domain.release_signing import ReleaseSigning
 from lambdas.domain.signing import SigningKeyService
-from lambdas.domain.stopping import ServiceSwitch, SubmissionGate
+from lambdas.domain.stopping import ServiceGate, ServiceSwitch
+from lambdas.domain.stream_limits import StreamLimiter
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
 from lambdas.domain.task_inputs import TaskInputs
@@ -60,16 +60,14 @@ from lambdas.settings import (
     CreateUploadSettings,
     DeliverWebhookSettings,
     DispatchJobSettings,
-    FinishBatchSettings,
     GetJobSettings,
     GetWebhookSecretSettings,
     ListJobsSettings,
     ListModelsSettings,
     ListTasksSettings,
-    PrepareBatchSettings,
     RecordResultSettings,
-    SettleBatchSettings,
     StopSpendingSettings,
+    StreamJobEventsSettings,
     SubmitBatchSettings,
     SweepJobsSettings,
 )
@@ -81,11 +79,6 @@ __all__ = [
     "JobReading",
     "announcer",
     "archive",
-    "batch_announcer",
-    "batch_finisher",
-    "batch_preparer",
-    "batch_settler",
-    "batch_submitter",
     "caller_service",
     "deliverer",
     "dispatcher",
@@ -96,9 +89,12 @@ __all__ = [
     "job_listing",
     "job_reading",
     "job_service",
+    "job_store",
+    "job_submitter",
     "job_watcher",
     "model_service",
     "recorder",
+    "service_gate",
     "service_switch",
     "signing_keys",
     "sweeper",
@@ -140,19 +136,19 @@ def caller_service(settings: AuthorizeSettings) -> CallerService:
 
 def job_creation(settings: CreateJobSettings) -> JobCreation:
     """Services of `create_job`."""
-    store = _store(settings.table_name)
+    store = job_store(settings.table_name)
     return JobCreation(
         jobs=JobService(store, _CLOCK),
         presenter=JobPresenter(_signer(settings), _CLOCK),
-        submitter=_submitter(settings, store),
+        submitter=job_submitter(settings, store),
     )
 
 
 def image_service(settings: CreateImageSettings) -> ImageService:
     """Service of `create_image`."""
-    store = _store(settings.table_name)
+    store = job_store(settings.table_name)
     return ImageService(
-        submitter=_submitter(settings, store),
+        submitter=job_submitter(settings, store),
         jobs=JobService(store, _CLOCK),
         results=S3Objects(clients.s3(), settings.results_bucket),
         signer=_signer(settings),
@@ -163,7 +159,7 @@ def image_service(settings: CreateImageSettings) -> ImageService:
 def job_reading(settings: GetJobSettings) -> JobReading:
     """Services of `get_job`."""
     return JobReading(
-        jobs=JobService(_store(settings.table_name), _CLOCK),
+        jobs=JobService(job_store(settings.table_name), _CLOCK),
         presenter=JobPresenter(_signer(settings), _CLOCK),
     )
 
@@ -178,13 +174,15 @@ def job_listing(settings: ListJobsSettings) -> JobReading:
 
 def job_service(settings: CancelJobSettings) -> JobService:
     """Service of `cancel_job`."""
-    return JobService(_store(settings.table_name), _CLOCK)
+    return JobService(job_store(settings.table_name), _CLOCK)
 
 
-def job_watcher(settings: GetJobSettings) -> JobWatcher:
+def job_watcher(settings: StreamJobEventsSettings) -> JobWatcher:
     """Service of `stream_job_events`."""
     reading = job_reading(settings)
-    return JobWatcher(reading.jobs, reading.presenter, _CLOCK)
+    slots = DynamoDBStreamSlots(clients.dynamodb(), settings.table_name)
+    limiter = StreamLimiter(slots, _CLOCK, settings.max_event_streams_per_caller)
+    return JobWatcher(reading.jobs, reading.presenter, _CLOCK, limiter)
 
 
 def model_service(settings: ListModelsSettings) -> ModelService:
@@ -200,33 +198,37 @@ def task_list(_settings: ListTasksSettings) -> Callable[[], TaskList]:
 def dispatcher(settings: DispatchJobSettings) -> JobDispatcher:
     """Service of `dispatch_job`."""
     return JobDispatcher(
-        jobs=_store(settings.table_name),
+        jobs=job_store(settings.table_name),
         results=S3Objects(clients.s3(), settings.results_bucket),
         lanes=_lanes(settings),
+        gate=service_gate(settings.table_name),
+        held=DynamoDBHeldJobs(clients.dynamodb(), settings.table_name),
     )
 
 
 def endpoint_caller(settings: CallEndpointSettings) -> EndpointCaller:
     """Service of `call_endpoint`."""
     return EndpointCaller(
-        jobs=_store(settings.table_name),
+        jobs=job_store(settings.table_name),
         objects=S3Objects(clients.s3(), settings.results_bucket),
         endpoint=SageMakerCalls(clients.endpoint_calls(), settings.called_endpoint_name),
         announcements=SnsTopics(
             clients.sns(), settings.success_topic_arn, settings.error_topic_arn
         ),
         source=settings.called_endpoint_name,
+        gate=service_gate(settings.table_name),
+        held=DynamoDBHeldJobs(clients.dynamodb(), settings.table_name),
     )
 
 
 def recorder(settings: RecordResultSettings) -> ResultRecorder:
     """Service of `record_result`."""
     return ResultRecorder(
-        jobs=_store(settings.table_name),
+        jobs=job_store(settings.table_name),
         results=S3Objects(clients.s3(), settings.results_bucket),
         clock=_CLOCK,
         max_attempts=settings.max_attempts,
-        instance_type=settings.instance_type,
+        machines=settings.lane_machines,
         meter=JobMetrics(),
     )
 
@@ -236,7 +238,10 @@ def sweeper(settings: SweepJobsSettings) -> JobSweeper:
     store = DynamoDBJobs(
         clients.dynamodb(), settings.table_name, state_index=settings.state_index_name
     )
-    return JobSweeper(store, _CLOCK)
+    held = DynamoDBHeldJobs(
+        clients.dynamodb(), settings.table_name, state_index=settings.state_index_name
+    )
+    return JobSweeper(store, _CLOCK, service_gate(settings.table_name), JobReleaser(held))
 
 
 def service_switch(settings: StopSpendingSettings) -> ServiceSwitch:
@@ -253,56 +258,10 @@ def announcer(settings: AnnounceJobSettings) -> WebhookAnnouncer:
     return WebhookAnnouncer(SqsQueue(clients.sqs(), settings.webhook_queue_url))
 
 
-def batch_announcer(settings: AnnounceJobSettings) -> BatchAnnouncer:
-    """The other service of `announce_job`."""
-    return BatchAnnouncer(SqsQueue(clients.sqs(), settings.batch_queue_url))
-
-
-def batch_preparer(settings: PrepareBatchSettings) -> BatchPreparer:
-    """Service of `prepare_batch`."""
-    return BatchPreparer(S3Batches(clients.s3(), settings.batch_bucket), _CLOCK)
-
-
-def batch_submitter(settings: SubmitBatchSettings) -> BatchSubmitter:
-    """Service of `submit_batch`."""
-    store = _store(settings.table_name)
-    return BatchSubmitter(
-        submitter=_submitter(settings, store),
-        jobs=store,
-        tasks=DynamoDBBatchTasks(clients.dynamodb(), settings.table_name),
-        files=S3Batches(clients.s3(), settings.batch_bucket),
-        uploads=S3Uploads(clients.s3(), settings.results_bucket),
-        queue=SqsQueue(clients.sqs(), settings.batch_queue_url),
-        clock=_CLOCK,
-        lifetime=timedelta(seconds=settings.job_lifetime_seconds),
-    )
-
-
-def batch_settler(settings: SettleBatchSettings) -> BatchSettler:
-    """Service of `settle_batch`."""
-    return BatchSettler(
-        jobs=_store(settings.table_name),
-        tasks=DynamoDBBatchTasks(clients.dynamodb(), settings.table_name),
-        results=S3Objects(clients.s3(), settings.results_bucket),
-        files=S3Batches(clients.s3(), settings.batch_bucket),
-        tokens=StepFunctionsTokens(clients.step_functions()),
-    )
-
-
-def batch_finisher(settings: FinishBatchSettings) -> BatchFinisher:
-    """Service of `finish_batch`."""
-    return BatchFinisher(
-        files=S3Batches(clients.s3(), settings.batch_bucket),
-        clock=_CLOCK,
-        instance_type=settings.instance_type,
-        tolerated_percentage=settings.tolerated_failure_percentage,
-    )
-
-
 def deliverer(settings: DeliverWebhookSettings) -> WebhookDeliverer:
     """Service of `deliver_webhook`."""
     return WebhookDeliverer(
-        jobs=_store(settings.table_name),
+        jobs=job_store(settings.table_name),
         queue=SqsQueue(clients.sqs(), settings.webhook_queue_url),
         sender=WebhookCalls(allow_private=settings.private_webhooks),
         secrets=webhook_secrets(settings),
@@ -323,7 +282,7 @@ def webhook_secrets(
 def upload_issuer(settings: CreateUploadSettings) -> UploadIssuer:
     """Service of `create_upload`."""
     store = S3Uploads(clients.s3_forms(), settings.results_bucket)
-    return UploadIssuer(store, _CLOCK, RandomIds())
+    return UploadIssuer(store, _CLOCK, RandomIds(), service_gate(settings.table_name))
 
 
 def file_publisher(
@@ -360,7 +319,13 @@ def _lanes(settings: DispatchJobSettings) -> dict[Lane, InferenceQueue]:
     return lanes
 
 
-def _store(table_name: str) -> DynamoDBJobs:
+def service_gate(table_name: str) -> ServiceGate:
+    """Lets work in while the service is not stopped."""
+    return ServiceGate(DynamoDBStopFlag(clients.dynamodb(), table_name), _CLOCK)
+
+
+def job_store(table_name: str) -> DynamoDBJobs:
+    """The job table, for who needs no index."""
     return DynamoDBJobs(clients.dynamodb(), table_name)
 
 
@@ -376,9 +341,10 @@ def _signer(
     )
 
 
-def _submitter(
+def job_submitter(
     settings: CreateJobSettings | SubmitBatchSettings, store: DynamoDBJobs
 ) -> JobSubmitter:
+    """Stores new jobs."""
     return JobSubmitter(
         jobs=store,
         catalogue=S3Catalogue(clients.s3(), settings.artifact_bucket, _CLOCK),
@@ -390,6 +356,6 @@ def _submitter(
             deadline=timedelta(seconds=settings.job_deadline_seconds),
             lanes=settings.lane_offers,
         ),
-        gate=SubmissionGate(DynamoDBStopFlag(clients.dynamodb(), settings.table_name), _CLOCK),
+        gate=service_gate(settings.table_name),
         inputs=TaskInputs(S3Uploads(clients.s3(), settings.results_bucket), RandomIds()),
     )

@@ -18,7 +18,7 @@ from .models_cli import app as models_app
 from .options import Endpoint, Region, StageName, clients_of
 from .redrive import Redriver
 from .stage import Clients, Stage, find_stage
-from .switch import service_switch
+from .switch import job_releaser, service_switch
 from .train_cli import train
 
 __all__ = ["main"]
@@ -78,22 +78,36 @@ def stop(
     region: Region = None,
     endpoint_url: Endpoint = None,
 ) -> None:
-    """Accept no new jobs (503 with the reason) and let no machine run.
+    """Accept no new jobs (503 with the reason), begin none, and let no machine run.
 
-    Jobs and pictures can still be read. Jobs that wait run after `resume`, unless their deadlines
-    pass before. The budget of the stage does the same when it is used up.
+    Jobs and pictures can still be read. Jobs that wait, on any lane, run after `resume`, unless
+    their deadlines pass before; what has begun ends. A real-time endpoint keeps one instance, which
+    is paid: take its lane out of the stage to be rid of it. The budget of the stage does the same
+    when it is used up.
     """
     clients = clients_of(region, endpoint_url)
-    in_force = service_switch(clients, find_stage(clients, stage)).stop(reason)
+    found = find_stage(clients, stage)
+    in_force = service_switch(clients, found).stop(reason)
     typer.echo(f"Stopped since {in_force.stopped_at:%Y-%m-%d %H:%M} UTC: {in_force.reason}")
+    for target in found.scalable_targets:
+        if target.stopped_capacity:
+            typer.echo(f"{target.resource_id} keeps {target.stopped_capacity} instance, and costs.")
 
 
 @app.command()
 def resume(stage: StageName = "dev", region: Region = None, endpoint_url: Endpoint = None) -> None:
-    """Undo a stop: allow as many machines as the stage was deployed with, and new jobs."""
+    """Undo a stop: allow as many machines as the stage was deployed with, and jobs.
+
+    Jobs that waited go on at once; those that a function held in the last seconds follow within
+    five minutes.
+    """
     clients = clients_of(region, endpoint_url)
-    ended = service_switch(clients, find_stage(clients, stage)).resume()
+    found = find_stage(clients, stage)
+    ended = service_switch(clients, found).resume()
+    released = job_releaser(clients, found).release()
     typer.echo(f"Resumed. It was stopped: {ended.reason}" if ended else "It was not stopped.")
+    if released:
+        typer.echo(f"Jobs that waited and go on: {released}.")
 
 
 @app.command()
@@ -109,21 +123,34 @@ def cost(  # noqa: PLR0917 - typer makes options of them
     bursts_per_day: Annotated[
         int, typer.Option(min=1, help="How often a day work comes to sleeping machines.")
     ] = 4,
+    share: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Per cent of the pictures that a lane makes, as LANE=PER_CENT, such as "
+            "lambda=30; several times for several lanes. The asynchronous lane makes the rest."
+        ),
+    ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="For a page.")] = False,
 ) -> None:
     """Estimate what a stage costs a picture and a month, from list prices; asks nobody.
 
-    Machines, the idle ones apart, and everything else. All that the estimate assumes is printed.
+    Every lane of the stage has its rows: what its work on a picture costs, and what it costs while
+    it waits. A lane without a --share makes no pictures in the estimate, yet a real-time endpoint
+    stands and is paid. All that the estimate assumes is printed.
     """
     from infra.stages import stage_config
 
     from .cost_report import as_markdown, as_text
-    from .costs import Assumptions, Load, measured_seconds, stage_cost
+    from .costs import Assumptions, stage_cost
+    from .load import Load, measured_seconds, read_shares
 
     config = stage_config(stage)
     seconds = seconds_per_image or measured_seconds(model or config.model_name)
     load = Load(
-        images_per_day=images_per_day, seconds_per_image=seconds, bursts_per_day=bursts_per_day
+        images_per_day=images_per_day,
+        seconds_per_image=seconds,
+        bursts_per_day=bursts_per_day,
+        shares=read_shares(share or []),
     )
     assumptions = Assumptions()
     estimate = stage_cost(config, load, assumptions)

@@ -3,19 +3,28 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from nvfp4_ddim_contracts import Lane
 from nvfp4_ddim_contracts.pricing import PRICE_REGION, PRICES_AS_OF
 
-from .costs import Assumptions, Load, StageCost
+from .costs import Assumptions, StageCost
+from .load import Load
 
 __all__ = ["as_markdown", "as_text"]
 
 _Row = tuple[str, str, str]
+_NAMES = {
+    Lane.ASYNC: "asynchronous",
+    Lane.LAMBDA: "function",
+    Lane.REALTIME: "real-time",
+    Lane.SERVERLESS: "serverless",
+}
 
 
 def as_text(cost: StageCost, load: Load, assumptions: Assumptions) -> str:
     """For a terminal."""
     rows = [(f"Stage {cost.stage}", "a picture", "a month"), *_rows(cost)]
-    lines = [f"{name:<44}{each:>14}{month:>14}" for name, each, month in rows]
+    width = max(len(name) for name, _, _ in rows) + 2
+    lines = [f"{name:<{width}}{each:>14}{month:>14}" for name, each, month in rows]
     return "\n".join([*lines, "", *_assumed(load, assumptions)])
 
 
@@ -28,8 +37,8 @@ def as_markdown(cost: StageCost, load: Load, assumptions: Assumptions) -> str:
 
 def _rows(cost: StageCost) -> Iterator[_Row]:
     for lane in cost.lanes:
-        work = lane.usd_per_month - lane.idle_usd_per_month
-        name = f"{lane.lane} lane, {lane.instance_type}"
+        name = f"{_NAMES[lane.lane]} lane, {lane.machine}"
+        work = lane.work_usd_per_month
         yield f"{name}: work", _fine(lane.machine_usd_per_image), _usd(work)
         yield f"{name}: idle", "", _usd(lane.idle_usd_per_month)
     machines = sum(lane.usd_per_month for lane in cost.lanes)
@@ -45,9 +54,13 @@ def _rows(cost: StageCost) -> Iterator[_Row]:
 
 def _assumed(load: Load, assumptions: Assumptions) -> Iterator[str]:
     yield f"List prices of {PRICE_REGION}, {PRICES_AS_OF}, US dollars, without free tiers and tax."
-    for source in (asdict(load), asdict(assumptions)):
+    facts = asdict(load)
+    shares = facts.pop("shares")
+    for source in (facts, asdict(assumptions)):
         for name, value in source.items():
             yield f"Assumed {name.replace('_', ' ')}: {value:,}"
+    for lane, share in shares.items():
+        yield f"Assumed share of the {_NAMES[lane]} lane: {share} %"
 
 
 def _usd(amount: float) -> str:

@@ -4,44 +4,31 @@ An estimate of three parts: what each picture costs, what machines cost while th
 a stage costs that nobody uses. It is arithmetic on `Assumptions`, all of which the command prints.
 """
 
-import json
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from infra.paths import REPOSITORY
+from infra.lane_machines import lane_machines
+from infra.lane_options import RealtimeLane
 from infra.stages import StageConfig
+from nvfp4_ddim_contracts import Lane
 from nvfp4_ddim_contracts.pricing import (
-    SAGEMAKER_USD_PER_HOUR,
     LambdaArchitecture,
+    MachinePrice,
     estimate_lambda_usd,
+    instance_price,
 )
 
 from . import prices
-from .errors import UnknownPriceError
+from .errors import UnknownPriceError, WrongShareError
+from .load import Load
 
-__all__ = ["Assumptions", "LaneCost", "Load", "StageCost", "measured_seconds", "stage_cost"]
+__all__ = ["Assumptions", "LaneCost", "StageCost", "stage_cost"]
 
 DAYS_PER_MONTH = 30
 _HOUR = 3_600
 _DAY = 24 * _HOUR
 _GB = 1_000_000_000
-_MEASURED_MODEL = "emoji-64"
-_MEASUREMENTS = REPOSITORY / "docs" / "benchmarks" / "demo.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Load:
-    """What callers do.
-
-    Attributes:
-        images_per_day: Pictures, one a job.
-        seconds_per_image: The machine's work on one.
-        bursts_per_day: How often a day work comes after a pause in which the machines went.
-    """
-
-    images_per_day: int
-    seconds_per_image: float
-    bursts_per_day: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,21 +70,32 @@ class Assumptions:
 
 @dataclass(frozen=True)
 class LaneCost:
-    """One kind of machine's part.
+    """One lane's part.
 
     Attributes:
-        lane: What it is called.
-        instance_type: SageMaker's name.
+        lane: The lane.
+        machine: What is paid for.
         machine_usd_per_image: The machine's work on one picture.
-        idle_usd_per_month: Starts, and waiting for the next request.
-        usd_per_month: Work, starts and waiting.
+        images_per_month: Pictures that it makes.
+        idle_usd_per_month: Starts, and waiting for the next request; nothing where only work is
+            paid.
     """
 
-    lane: str
-    instance_type: str
+    lane: Lane
+    machine: str
     machine_usd_per_image: float
+    images_per_month: float
     idle_usd_per_month: float
-    usd_per_month: float
+
+    @property
+    def work_usd_per_month(self) -> float:
+        """All pictures' work."""
+        return self.machine_usd_per_image * self.images_per_month
+
+    @property
+    def usd_per_month(self) -> float:
+        """Work, starts and waiting."""
+        return self.work_usd_per_month + self.idle_usd_per_month
 
 
 @dataclass(frozen=True)
@@ -106,7 +104,7 @@ class StageCost:
 
     Attributes:
         stage: Its name.
-        lanes: The machines' part.
+        lanes: The machines' part, lane by lane.
         services_usd_per_image: API, functions, table, storage, delivery, logs.
         standing_usd_per_month: Keys, secrets, alarms, metrics, dashboard: also without a picture.
         quantization_usd: The job that quantises one dropped model; in no sum.
@@ -125,31 +123,20 @@ class StageCost:
     usd_per_image: float | None
 
 
-def measured_seconds(model: str) -> float:
-    """How long a picture takes in the container, preset balanced, as docs/benchmarks has it.
-
-    It was measured on two processor cores, which is what ml.c7i.xlarge has; a GPU is faster, so
-    that the estimate for one is too high rather than too low.
-
-    Raises:
-        UnknownPriceError: The model was not measured.
-    """
-    if model != _MEASURED_MODEL:
-        raise UnknownPriceError(
-            f"How long a picture of '{model}' takes was not measured; say it by "
-            "--seconds-per-image."
-        )
-    entries = json.loads(_MEASUREMENTS.read_text())
-    return float(next(each["value"] for each in entries if each["id"] == "generate_seconds"))
-
-
 def stage_cost(config: StageConfig, load: Load, assumptions: Assumptions) -> StageCost:
     """Estimate a stage's monthly cost.
 
     Raises:
-        UnknownPriceError: No price of the stage's machine is known.
+        UnknownPriceError: No price of one of the stage's machines is known, or they can't make so
+            many pictures.
+        WrongShareError: A lane has a share that the stage does not have.
     """
-    lanes = (_asynchronous(config, load, assumptions),)
+    unknown = [lane for lane in load.shares if lane not in lane_machines(config).machines]
+    if unknown:
+        raise WrongShareError(
+            f"The stage '{config.name}' has no lane {', '.join(unknown)}, so that it has no share."
+        )
+    lanes = tuple(_lanes(config, load, assumptions))
     services = _services(assumptions, config)
     standing = _standing(assumptions)
     images = load.images_per_day * DAYS_PER_MONTH
@@ -160,42 +147,70 @@ def stage_cost(config: StageConfig, load: Load, assumptions: Assumptions) -> Sta
         lanes=lanes,
         services_usd_per_image=services,
         standing_usd_per_month=standing,
-        quantization_usd=_usd_per_second(job) * assumptions.quantization_seconds,
+        quantization_usd=_price(job).usd(assumptions.quantization_seconds),
         quantization_instance_type=job,
         usd_per_month=total,
         usd_per_image=total / images if images else None,
     )
 
 
+def _lanes(config: StageConfig, load: Load, assumptions: Assumptions) -> Iterator[LaneCost]:
+    machines = lane_machines(config)
+    yield _asynchronous(config, load, assumptions)
+    if lane := config.lanes.realtime:
+        yield _realtime(lane, load)
+    for used in (Lane.LAMBDA, Lane.SERVERLESS):
+        # Only work is paid: the machine is there for as long as it works.
+        if price := machines.price(used):
+            yield _lane(used, price, load, idle_seconds_per_day=0)
+
+
 def _asynchronous(config: StageConfig, load: Load, assumptions: Assumptions) -> LaneCost:
     capacity = config.capacity
-    usd_per_second = _usd_per_second(capacity.instance_type)
-    busy = load.images_per_day * load.seconds_per_image
-    if busy > _DAY * capacity.max_instances:
-        raise UnknownPriceError(
-            f"{load.images_per_day} pictures of {load.seconds_per_image:g} s are more than "
-            f"{capacity.max_instances} machines make in a day; raise max_instances."
-        )
-    bursts = min(load.bursts_per_day, load.images_per_day)
+    images = load.images_per_day * load.share(Lane.ASYNC)
+    busy = images * load.seconds_per_image
+    _check_capacity(load, Lane.ASYNC, capacity.max_instances)
+    bursts = min(load.bursts_per_day, images)
     pause = assumptions.start_seconds + assumptions.notice_seconds
     idle: float = bursts * (pause + capacity.scale_in_cooldown_seconds)
     # As many machines as the work fills run all day at most.
     idle = min(idle, _DAY * max(1, math.ceil(busy / _DAY)) - busy)
+    return _lane(Lane.ASYNC, _price(capacity.instance_type), load, idle_seconds_per_day=idle)
+
+
+def _realtime(lane: RealtimeLane, load: Load) -> LaneCost:
+    _check_capacity(load, Lane.REALTIME, lane.max_instances)
+    busy = load.images_per_day * load.share(Lane.REALTIME) * load.seconds_per_image
+    standing = max(lane.min_instances * _DAY - busy, 0)
+    return _lane(Lane.REALTIME, _price(lane.instance_type), load, idle_seconds_per_day=standing)
+
+
+def _lane(lane: Lane, price: MachinePrice, load: Load, *, idle_seconds_per_day: float) -> LaneCost:
     return LaneCost(
-        lane="asynchronous",
-        instance_type=capacity.instance_type,
-        machine_usd_per_image=usd_per_second * load.seconds_per_image,
-        idle_usd_per_month=usd_per_second * idle * DAYS_PER_MONTH,
-        usd_per_month=usd_per_second * (busy + idle) * DAYS_PER_MONTH,
+        lane=lane,
+        machine=price.machine,
+        machine_usd_per_image=price.usd(load.seconds_per_image),
+        images_per_month=load.images_per_day * load.share(lane) * DAYS_PER_MONTH,
+        idle_usd_per_month=price.usd(idle_seconds_per_day * DAYS_PER_MONTH, requests=0),
     )
 
 
-def _usd_per_second(instance_type: str) -> float:
-    if instance_type not in SAGEMAKER_USD_PER_HOUR:
+def _check_capacity(load: Load, lane: Lane, instances: int) -> None:
+    images = load.images_per_day * load.share(lane)
+    if images * load.seconds_per_image > _DAY * instances:
+        raise UnknownPriceError(
+            f"{images:g} pictures of {load.seconds_per_image:g} s are more than {instances} "
+            f"machines of the lane {lane} make in a day; raise max_instances."
+        )
+
+
+def _price(instance_type: str) -> MachinePrice:
+    price = instance_price(instance_type)
+    if price is None:
         raise UnknownPriceError(
             f"No price of {instance_type} is known; add it to nvfp4_ddim_contracts/pricing.py."
         )
-    return SAGEMAKER_USD_PER_HOUR[instance_type] / _HOUR
+    return price
 
 
 def _services(assumptions: Assumptions, config: StageConfig) -> float:

@@ -10,7 +10,8 @@ OperationsError
 |-- UnknownQueueError        the stage has no dead-letter queue of that name
 |-- UnknownReleaseError      the registry holds no such release, or several that could be meant
 |-- UnpublishableError       a directory is no artifact that may be published
-'-- RedriveError             messages could not be moved; they are where they were
+|-- RedriveError             messages could not be moved; they are where they were
+'-- WrongShareError          the lanes' shares of the pictures don't fit together, or the stage
 """
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "UnknownQueueError",
     "UnknownReleaseError",
     "UnpublishableError",
+    "WrongShareError",
 ]
 
 
@@ -66,6 +68,10 @@ class IncompleteReleaseError(OperationsError):
 
 class NoEarlierReleaseError(OperationsError):
     """No other release was live under this name before."""
+
+
+class WrongShareError(OperationsError):
+    """Shares of the lanes are no shares, more than everything, or of lanes that are not there."""
 
 
 class PointerChangedError(OperationsError):

@@ -23,7 +23,6 @@ from pydantic import ConfigDict, Field, StringConstraints
 from ._base import Contract
 from .generation import GenerationRequest
 from .invocations import UploadId
-from .pricing import CostEstimate
 from .problems import FieldError
 from .requests import GENERATE, AnyRequest, task_of
 from .tasks import TaskName
@@ -150,11 +149,14 @@ class BatchEntry(Contract):
     files: tuple[BatchFile, ...] = ()
     error: str | None = None
     busy_seconds: float = Field(0.0, ge=0, description="Time in the container.")
+    cost_usd: float | None = Field(
+        None, ge=0, description="The job's estimate; None where no price is known."
+    )
     reused: bool = Field(default=False, description="Whether an earlier run had finished it.")
 
 
 class BatchSummary(Contract):
-    """A finished run. `cost` is None where the machine's price is not known."""
+    """A finished run."""
 
     batch: str
     run: str
@@ -165,7 +167,11 @@ class BatchSummary(Contract):
     finished_at: datetime
     seconds: float = Field(ge=0)
     busy_seconds: float = Field(ge=0, description="In containers, of what this run made.")
-    cost: CostEstimate | None = None
+    cost_usd: float | None = Field(
+        None,
+        ge=0,
+        description="Estimates of what this run made, together; None where one is not known.",
+    )
 
 
 def batch_name(key: str) -> tuple[str, ManifestFormat] | None:

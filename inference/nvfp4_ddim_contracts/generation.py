@@ -176,3 +176,6 @@ class GenerationResult(Contract):
     images: tuple[GeneratedImage, ...] = Field(min_length=1, max_length=MAX_IMAGES)
     provenance: Provenance
     timings: Timings
+    instance_type: str | None = Field(
+        None, max_length=63, description="What it ran on, where the container was told."
+    )

@@ -49,7 +49,11 @@ class ScalableTarget(Contract):
     """Machines behind one variant of an endpoint, as Application Auto Scaling knows them."""
 
     resource_id: str = Field(pattern=r"^endpoint/[^/]+/variant/[^/]+$")
+    min_capacity: int = Field(0, ge=0, description="Instances at least while the service runs.")
     max_capacity: int = Field(ge=1, description="Instances at most while the service runs.")
+    stopped_capacity: int = Field(
+        0, ge=0, le=1, description="Instances of a stopped service: one where SageMaker wants one."
+    )
 
 
 def metrics_namespace(stage: str) -> str:

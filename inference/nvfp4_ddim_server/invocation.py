@@ -93,7 +93,9 @@ class Invocation:
         self._fields |= provenance.model_dump(mode="json", exclude={"library_version"})
         waited = time.monotonic() - self._begun
         finished = await self._service.carry_out(plan, self._job_id, self._client_gone, waited)
-        answer = await asyncio.to_thread(TaskAnswer.of, finished, plan, provenance)
+        answer = await asyncio.to_thread(
+            TaskAnswer.of, finished, plan, provenance, self._settings.instance_type
+        )
         self._fields |= {name: round(value, 3) for name, value in answer.result.timings}
         return answer.response(accept)
 
@@ -152,9 +154,8 @@ class Invocation:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
 
-    @staticmethod
     async def _encode(
-        painted: Finished, plan: Plan, image_format: ImageFormat, provenance: Provenance
+        self, painted: Finished, plan: Plan, image_format: ImageFormat, provenance: Provenance
     ) -> GenerationResult:
         begun = time.monotonic()
         images = []
@@ -178,6 +179,7 @@ class Invocation:
                 generate_seconds=painted.generate_seconds,
                 encode_seconds=time.monotonic() - begun,
             ),
+            instance_type=self._settings.instance_type,
         )
 
 

@@ -40,6 +40,7 @@ class _TaskSettings(BaseModel):
 
     success_topic_arn: str = Field(alias="SUCCESS_TOPIC_ARN", min_length=1)
     error_topic_arn: str = Field(alias="ERROR_TOPIC_ARN", min_length=1)
+    job_table_name: str | None = Field(None, alias="JOB_TABLE_NAME")
     function_name: str = Field("lambda", alias="AWS_LAMBDA_FUNCTION_NAME")
 
 
@@ -51,15 +52,21 @@ class LambdaLane:
         self._server = InProcessServer(app)
         self._board = board
 
-    def carry_out(self, task: InferenceTask) -> int:
+    def carry_out(self, task: InferenceTask) -> int | None:
         """Read a request, make the pictures, write them back and say so.
 
+        Tasks wait in Lambda's own queue, so that one may arrive after the service was stopped.
+
         Returns:
-            The server's HTTP status.
+            The server's HTTP status; None if the service is stopped, and the job waits.
 
         Raises:
             StartError: The model can't be loaded.
         """
+        if self._board.is_stopped():
+            self._board.hold(task)
+            logger.info("task held", extra={"fields": {"job_id": task.job_id}})
+            return None
         first = not self._server.is_started
         status, answer = self._server.post(
             "/invocations",
@@ -81,7 +88,7 @@ class LambdaLane:
         self._server.close()
 
 
-def handler(event: Mapping[str, Any], context: Any) -> dict[str, int]:
+def handler(event: Mapping[str, Any], context: Any) -> dict[str, int | None]:
     """Lambda's entry point: one `InferenceTask`."""
     del context
     task = InferenceTask.model_validate(event)
@@ -117,5 +124,10 @@ def _lane() -> LambdaLane:
     tune_process()
     configure_logging(settings.log_level)
     app = create_app(settings)
-    board = AwsTasks.connect(tasks.success_topic_arn, tasks.error_topic_arn, tasks.function_name)
+    board = AwsTasks.connect(
+        tasks.job_table_name,
+        tasks.success_topic_arn,
+        tasks.error_topic_arn,
+        tasks.function_name,
+    )
     return LambdaLane(app, board)

@@ -250,6 +250,12 @@ class ProgressSink(Protocol):
 class TaskBoard(Protocol):
     """Where a function finds requests and leaves answers."""
 
+    def is_stopped(self) -> bool:
+        """Whether no job may begin for the time being."""
+
+    def hold(self, task: InferenceTask) -> None:
+        """Say that a job waits until the service goes on."""
+
     def read(self, task: InferenceTask) -> bytes:
         """The request."""
 

@@ -21,6 +21,7 @@ _ENVIRONMENT_NAMES = {
     "port": "SERVER_PORT",
     "device": "SERVER_DEVICE",
     "min_precision": "SERVER_MIN_PRECISION",
+    "instance_type": "SERVER_INSTANCE_TYPE",
     "queue_size": "SERVER_QUEUE_SIZE",
     "max_batch": "SERVER_MAX_BATCH",
     "max_steps": "SERVER_MAX_STEPS",
@@ -52,6 +53,9 @@ class ServerSettings(BaseModel):
         device: Torch device, such as `cpu` or `cuda` (`SERVER_DEVICE`).
         min_precision: `nvfp4` refuses to start on a machine without FP4 units
             (`SERVER_MIN_PRECISION`).
+        instance_type: The machine's name with its host, such as ml.g6.xlarge
+            (`SERVER_INSTANCE_TYPE`). Answers repeat it: where several types may serve, only the
+            container knows which one did. Answers say nothing when unset.
         queue_size: Requests that may wait beside the ones running (`SERVER_QUEUE_SIZE`).
         max_batch: Pictures sampled together (`SERVER_MAX_BATCH`). At 1 the same prompt and seed
             give the same bytes whatever else runs: matrix products of another batch size add up
@@ -86,6 +90,7 @@ class ServerSettings(BaseModel):
     port: int = Field(8080, ge=1, le=65_535)
     device: str = Field("cpu", min_length=1)
     min_precision: Literal["any", "nvfp4"] = "any"
+    instance_type: str | None = Field(None, max_length=63)
     queue_size: int = Field(8, ge=0)
     max_batch: int = Field(1, ge=1, le=64)
     max_steps: int = Field(MAX_STEPS, ge=1, le=MAX_STEPS)

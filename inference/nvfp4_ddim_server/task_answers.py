@@ -28,7 +28,13 @@ class TaskAnswer:
     text: bytes
 
     @classmethod
-    def of(cls, finished: Finished, plan: TaskPlan, provenance: TaskProvenance) -> Self:
+    def of(
+        cls,
+        finished: Finished,
+        plan: TaskPlan,
+        provenance: TaskProvenance,
+        instance_type: str | None,
+    ) -> Self:
         """Encode an output. Takes a while for large files."""
         begun = time.monotonic()
         output = finished.results[0]
@@ -46,6 +52,7 @@ class TaskAnswer:
                 generate_seconds=finished.generate_seconds,
                 encode_seconds=time.monotonic() - begun,
             ),
+            instance_type=instance_type,
         )
         return cls(result, result.model_dump_json().encode())
 

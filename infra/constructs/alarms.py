@@ -28,6 +28,10 @@ _OLDEST_REQUEST = cdk.Duration.minutes(20)
 # A cold start of an instance and its container takes up to ten minutes.
 _MINUTES_WITHOUT_CAPACITY = 15
 _FAILED_JOBS = 3
+_MACHINE_KEPT = (
+    " One instance of the real-time endpoint is still paid, until its lane is taken out of the "
+    "stage."
+)
 _SERVER_ERRORS = 3
 
 
@@ -62,7 +66,7 @@ class ServiceAlarms(Construct):
         """
         super().__init__(scope, construct_id)
         self._topic, self._metrics = topic, metrics
-        stopped = self._stopped()
+        stopped = self._stopped(keeps_machine=Lane.REALTIME in lanes)
         unhealthy = [
             *self._stuck(dispatch),
             *(self._lane_behind(lane, function) for lane, function in lanes.items()),
@@ -160,7 +164,7 @@ class ServiceAlarms(Construct):
             entry="DeadLetters",
         )
 
-    def _stopped(self) -> cloudwatch.Alarm:
+    def _stopped(self, *, keeps_machine: bool) -> cloudwatch.Alarm:
         refused = {
             f"refused{number}": self._metrics.own("JobsRefused", handler)
             for number, handler in enumerate(("create_job", "create_image"))
@@ -177,7 +181,8 @@ class ServiceAlarms(Construct):
                 label="Stops and refusals",
             ),
             1,
-            "The service is stopped: the month's budget is used up, or an operator stopped it.",
+            "The service is stopped: the month's budget is used up, or an operator stopped it."
+            + (_MACHINE_KEPT if keeps_machine else ""),
         )
 
     def _sum_up(self, alarms: list[cloudwatch.Alarm]) -> None:

@@ -26,6 +26,7 @@ from lambdas.settings import (
 from nvfp4_ddim_contracts import JobRequest, UploadRequest
 from nvfp4_ddim_contracts.images import ImagesRequest
 from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX, UPLOADS_PREFIX
+from nvfp4_ddim_contracts.table import STOP_PARTITION, STREAM_PARTITIONS
 
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .http_api import Route
@@ -96,11 +97,13 @@ class ApiFunctions(Construct):
             table.allow(function, "GetItem", "PutItem")
         for function in (get_job, stream_job_events):
             table.allow(function, "GetItem")
+        table.allow(stream_job_events, "UpdateItem", partition=STREAM_PARTITIONS)
         table.allow(cancel_job, "GetItem", "UpdateItem")
         table.allow(list_jobs, "Query", index=OWNER_INDEX)
         for function in (create_job, create_image, list_models):
             read_objects(function, artifacts, _POINTERS)
             list_objects(function, artifacts, MODELS_PREFIX)
+        table.allow(create_upload, "GetItem", partition=STOP_PARTITION)
         # S3 accepts a form with the rights of the role that signed it.
         write_objects(create_upload, results, f"{UPLOADS_PREFIX}*")
         # A task's files: those that came inside the request are put beside the uploads.

@@ -6,7 +6,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.lane_options import Precision
+from infra.lane_options import InstancePool
 from infra.model_release import ModelRelease
 from infra.stages import ImageTarget, InferenceCapacity, StageConfig
 from nvfp4_ddim_contracts.keys import (
@@ -29,12 +29,13 @@ class AsyncEndpoint(Construct):
     """An endpoint that takes work from S3 and tells two topics how it went.
 
     Nothing here has a fixed name: CloudFormation replaces models and endpoint config on a change
-    and points the endpoint at the new ones. Where there are instance pools, those that insist on
-    FP4 units have a model of their own, whose container refuses to start without them.
+    and points the endpoint at the new ones. Where there are instance pools, each has a model of
+    its own: its container refuses to start where it insists on FP4 units and finds none, and knows
+    the name of its machine, which nothing else tells.
 
     Attributes:
         endpoint: The endpoint.
-        models: The models behind it, by the precision that they insist on.
+        models: The models behind it, by instance type.
         role: What the container may do.
     """
 
@@ -86,12 +87,18 @@ class AsyncEndpoint(Construct):
         for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
             write_objects(self.role, results, f"{prefix}*")
         allow(self.role, ["sns:Publish"], [succeeded.topic_arn, failed.topic_arn])
-        wanted = {Precision.ANY, *(pool.min_precision for pool in config.capacity.pools)}
+        pools = config.capacity.pools or (
+            InstancePool(instance_type=config.capacity.instance_type),
+        )
         self.models = {
-            precision: models.add(
-                precision.title(), environment={"SERVER_MIN_PRECISION": precision}
+            pool.instance_type: models.add(
+                pool.instance_type.title().replace(".", ""),
+                environment={
+                    "SERVER_MIN_PRECISION": pool.min_precision,
+                    "SERVER_INSTANCE_TYPE": pool.instance_type,
+                },
             )
-            for precision in sorted(wanted)
+            for pool in pools
         }
         endpoint_config = sagemaker.CfnEndpointConfig(
             self,
@@ -105,19 +112,20 @@ class AsyncEndpoint(Construct):
 
 
 def _variant(
-    capacity: InferenceCapacity, models: dict[Precision, sagemaker.CfnModel]
+    capacity: InferenceCapacity, models: dict[str, sagemaker.CfnModel]
 ) -> sagemaker.CfnEndpointConfig.ProductionVariantProperty:
     pools = [
         sagemaker.CfnEndpointConfig.InstancePoolProperty(
             instance_type=pool.instance_type,
             priority=priority,
-            model_name_override=models[pool.min_precision].attr_model_name,
+            model_name_override=models[pool.instance_type].attr_model_name,
         )
         for priority, pool in enumerate(capacity.pools, start=1)
     ]
     return sagemaker.CfnEndpointConfig.ProductionVariantProperty(
         variant_name=VARIANT,
-        model_name=models[Precision.ANY].attr_model_name,
+        # With pools it is never used: each overrides it. The last insists on least.
+        model_name=[*models.values()][-1].attr_model_name,
         instance_type=None if pools else capacity.instance_type,
         instance_pools=pools or None,
         # SageMaker takes no zero here; scaling goes down to it once the endpoint is idle.

@@ -19,6 +19,7 @@ from lambdas.settings import (
 )
 from nvfp4_ddim_contracts.batches import BATCHES_PREFIX
 from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX, UPLOADS_PREFIX
+from nvfp4_ddim_contracts.table import STOP_PARTITION
 
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .job_table import JobTable
@@ -77,6 +78,7 @@ class BatchFunctions(Construct):
         self.submit = self._function("submit_batch", SubmitBatchSettings)
         self.settle = self._function("settle_batch", SettleBatchSettings, timeout=_SETTLE_TIMEOUT)
         self.finish = self._function("finish_batch", FinishBatchSettings, memory_mb=3008)
+        table.allow(self.prepare, "GetItem", partition=STOP_PARTITION)
         table.allow(self.submit, "GetItem", "PutItem", "UpdateItem")
         # The files of a batch's rows become uploads of its jobs.
         write_objects(self.submit, results, f"{UPLOADS_PREFIX}*")

@@ -17,14 +17,13 @@ from .batch_functions import BatchFunctions
 from .execution_log import execution_log
 from .grants import allow, allow_key_use
 from .queues import DeadLetterQueue
+from .waiting import wait_while_stopped
 
 __all__ = ["BatchMachine"]
 
 # All jobs of a task have ended by their deadline and the sweep after it; what is left is slack.
 _SLACK = cdk.Duration.minutes(20)
 _LONGEST_BATCH = cdk.Duration.days(14)
-_WHILE_STOPPED = cdk.Duration.minutes(15)
-_DAYS_STOPPED = 7
 _MAP = "Rows"
 # What every task is told of its run.
 _RUN = ("batch", "run", "started_at")
@@ -134,6 +133,7 @@ class BatchMachine(Construct):
             ),
             output_path="$.Payload",
         )
+        wait_while_stopped(prepare)
         finish = tasks.LambdaInvoke(
             self, "Finish", lambda_function=self._functions.finish, output_path="$.Payload"
         )
@@ -204,13 +204,7 @@ class BatchMachine(Construct):
         )
         # Begun again, a task finds its jobs; it helps where the word of their end was lost.
         task.add_retry(errors=[sfn.Errors.TIMEOUT], max_attempts=1)
-        # While the service is stopped no row is refused: the task asks again, for a week.
-        task.add_retry(
-            errors=["ServiceStoppedError"],
-            interval=_WHILE_STOPPED,
-            backoff_rate=1,
-            max_attempts=_DAYS_STOPPED * 24 * 60 // int(_WHILE_STOPPED.to_minutes()),
-        )
+        wait_while_stopped(task)
         return task
 
     def _start_on_drop(self) -> None:

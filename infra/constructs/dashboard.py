@@ -89,8 +89,10 @@ def _jobs(metrics: ServiceMetrics) -> list[cloudwatch.IMetric]:
     return [
         metrics.own("JobsCreated", "create_job", label="Created"),
         metrics.own("JobsCreated", "create_image", label="Created by OpenAI's API"),
+        metrics.own("JobsCreated", "submit_batch", label="Created by batches"),
         metrics.own("AttemptsSucceeded", "record_result", label="Succeeded"),
         metrics.own("JobsRefused", "create_job", label="Refused"),
+        metrics.own("JobsHeld", "dispatch_job", label="Held while stopped"),
     ]
 
 

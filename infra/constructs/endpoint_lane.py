@@ -23,8 +23,10 @@ from nvfp4_ddim_contracts.keys import (
     ASYNC_INPUT_PREFIX,
     ASYNC_OUTPUT_PREFIX,
 )
+from nvfp4_ddim_contracts.table import JOB_PARTITIONS
 
 from .async_failures import FailuresToTopic
+from .endpoint_scaling import ScaledEndpoint
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .inference_model import InferenceModels
 from .job_table import JobTable
@@ -111,6 +113,7 @@ class EndpointLane(Construct):
         )
         FailuresToTopic(self, "Failures", function=self.function, topic=failed, config=config)
         table.allow(self.function, "GetItem")
+        table.allow(self.function, "UpdateItem", partition=JOB_PARTITIONS)
         read_objects(self.function, results, f"{ASYNC_INPUT_PREFIX}*")
         list_objects(self.function, results, ASYNC_INPUT_PREFIX)
         for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
@@ -149,21 +152,30 @@ def serverless_variant(
     )
 
 
-def scale_with_invocations(scope: Construct, endpoint_name: str, lane: RealtimeLane) -> None:
+def scale_with_invocations(lane: EndpointLane, options: RealtimeLane) -> ScaledEndpoint:
     """Scale a real-time endpoint between its bounds, never to zero: nothing would queue there."""
+    scaled = ScaledEndpoint.of(
+        lane.endpoint.ref,
+        lane.endpoint.attr_endpoint_name,
+        VARIANT,
+        min_capacity=options.min_instances,
+        max_capacity=options.max_instances,
+        stopped_capacity=1,
+    )
     target = scaling.ScalableTarget(
-        scope,
+        lane,
         "Target",
         service_namespace=scaling.ServiceNamespace.SAGEMAKER,
-        resource_id=f"endpoint/{endpoint_name}/variant/{VARIANT}",
+        resource_id=scaled.limits.resource_id,
         scalable_dimension="sagemaker:variant:DesiredInstanceCount",
-        min_capacity=lane.min_instances,
-        max_capacity=lane.max_instances,
+        min_capacity=options.min_instances,
+        max_capacity=options.max_instances,
     )
     target.scale_to_track_metric(
         "Invocations",
         predefined_metric=scaling.PredefinedMetric.SAGEMAKER_VARIANT_INVOCATIONS_PER_INSTANCE,
-        target_value=lane.invocations_per_instance,
+        target_value=options.invocations_per_instance,
         scale_in_cooldown=cdk.Duration.minutes(15),
         scale_out_cooldown=cdk.Duration.minutes(2),
     )
+    return scaled

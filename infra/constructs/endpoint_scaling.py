@@ -4,6 +4,8 @@ Source: SageMaker Developer Guide, "Autoscale an asynchronous endpoint". The que
 the dimension EndpointName alone; a policy that adds the variant never fires.
 """
 
+from dataclasses import dataclass
+
 import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as scaling
 from aws_cdk import aws_cloudwatch as cloudwatch
@@ -14,11 +16,45 @@ from infra.runbook import alarm_description
 from infra.stages import InferenceCapacity
 from nvfp4_ddim_contracts.operations import ScalableTarget
 
-__all__ = ["EndpointScaling"]
+__all__ = ["EndpointScaling", "ScaledEndpoint"]
 
 _SCALE_OUT_COOLDOWN = cdk.Duration.minutes(2)
 # One launch takes minutes; adding another while it is under way would be waste.
 _WAKE_COOLDOWN = cdk.Duration.minutes(5)
+
+
+@dataclass(frozen=True)
+class ScaledEndpoint:
+    """An endpoint whose number of machines is bounded.
+
+    Attributes:
+        endpoint_arn: The endpoint.
+        limits: The bounds, those of a stopped service as well.
+    """
+
+    endpoint_arn: str
+    limits: ScalableTarget
+
+    @classmethod
+    def of(
+        cls,
+        endpoint_arn: str,
+        endpoint_name: str,
+        variant: str,
+        *,
+        min_capacity: int,
+        max_capacity: int,
+        stopped_capacity: int,
+    ) -> "ScaledEndpoint":
+        """The bounds of one variant."""
+        limits = ScalableTarget.model_construct(
+            # Not validated: until the deployment, the endpoint's name is a placeholder.
+            resource_id=f"endpoint/{endpoint_name}/variant/{variant}",
+            min_capacity=min_capacity,
+            max_capacity=max_capacity,
+            stopped_capacity=stopped_capacity,
+        )
+        return cls(endpoint_arn, limits)
 
 
 class EndpointScaling(Construct):
@@ -28,8 +64,7 @@ class EndpointScaling(Construct):
     start the first one.
 
     Attributes:
-        limits: The bounds, for whoever stops the endpoint and lets it run again.
-        endpoint_arn: The endpoint.
+        scaled: For whoever stops the endpoint and lets it run again.
     """
 
     def __init__(
@@ -44,17 +79,19 @@ class EndpointScaling(Construct):
     ) -> None:
         """Define target and both policies."""
         super().__init__(scope, construct_id)
-        self.endpoint_arn = endpoint_arn
-        self.limits = ScalableTarget.model_construct(
-            # Not validated: until the deployment, the endpoint's name is a placeholder.
-            resource_id=f"endpoint/{endpoint_name}/variant/{variant}",
+        self.scaled = ScaledEndpoint.of(
+            endpoint_arn,
+            endpoint_name,
+            variant,
+            min_capacity=0,
             max_capacity=capacity.max_instances,
+            stopped_capacity=0,
         )
         target = scaling.ScalableTarget(
             self,
             "Target",
             service_namespace=scaling.ServiceNamespace.SAGEMAKER,
-            resource_id=self.limits.resource_id,
+            resource_id=self.scaled.limits.resource_id,
             scalable_dimension="sagemaker:variant:DesiredInstanceCount",
             min_capacity=0,
             max_capacity=capacity.max_instances,

@@ -63,18 +63,17 @@ class JobTable(dynamodb.Table):
         index: str | None = None,
         partition: str | None = None,
     ) -> None:
-        """Allow actions, such as "GetItem", on the table's items, one index or one partition.
+        """Allow actions, such as "GetItem", on the table's items, one index or some partitions.
 
-        DynamoDB decrypts with the caller's rights, so that the table's own key comes with it.
+        `partition` may end in `*`. DynamoDB decrypts with the caller's rights, so that the table's
+        own key comes with it.
         """
         resource = f"{self.table_arn}/index/{index}" if index else self.table_arn
         grantee.grant_principal.add_to_principal_policy(
             iam.PolicyStatement(
                 actions=[f"dynamodb:{action}" for action in actions],
                 resources=[resource],
-                conditions={"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [partition]}}
-                if partition
-                else None,
+                conditions=_only(partition) if partition else None,
             )
         )
         if self._own_key:
@@ -120,6 +119,11 @@ _KEY_ACTIONS = [
     "kms:ReEncryptFrom",
     "kms:ReEncryptTo",
 ]
+
+
+def _only(partition: str) -> dict[str, Any]:
+    matches = "StringLike" if partition.endswith("*") else "StringEquals"
+    return {f"ForAllValues:{matches}": {"dynamodb:LeadingKeys": [partition]}}
 
 
 def _text(name: str) -> dynamodb.Attribute:

@@ -20,6 +20,7 @@ from nvfp4_ddim_contracts.keys import (
     MODELS_PREFIX,
     UPLOADS_PREFIX,
 )
+from nvfp4_ddim_contracts.table import STOP_PARTITION
 
 from .async_failures import FailuresToTopic
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
@@ -116,6 +117,7 @@ class InferenceFunction(lambda_.DockerImageFunction):
         for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
             write_objects(role, results, f"{prefix}*")
         table.allow(role, "UpdateItem")
+        table.allow(role, "GetItem", partition=STOP_PARTITION)
         allow(role, ["sns:Publish"], [succeeded.topic_arn, failed.topic_arn])
         allow_key_use(role, key, encrypt=True)
         FailuresToTopic(

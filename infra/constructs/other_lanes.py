@@ -20,6 +20,7 @@ from .endpoint_lane import (
     scale_with_invocations,
     serverless_variant,
 )
+from .endpoint_scaling import ScaledEndpoint
 from .inference_image import InferenceImage
 from .inference_model import InferenceModels
 from .job_table import JobTable
@@ -33,6 +34,7 @@ class OtherLanes(Construct):
 
     Attributes:
         functions: What the dispatcher hands attempts to, by lane.
+        scaled: Endpoints whose machines are paid while they stand.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class OtherLanes(Construct):
             failed=failed,
         )
         self.functions: dict[Lane, lambda_.IFunction] = {}
+        self.scaled: list[ScaledEndpoint] = []
         if lane := config.lanes.function:
             self.functions[Lane.LAMBDA] = InferenceFunction(
                 self,
@@ -113,7 +116,7 @@ class OtherLanes(Construct):
             variant=partial(realtime_variant, lane, self._config),
         )
         made.model.node.add_dependency(self._published)
-        scale_with_invocations(made, made.endpoint.attr_endpoint_name, lane)
+        self.scaled.append(scale_with_invocations(made, lane))
         return made.function
 
     def _serverless(self, lane: ServerlessLane) -> lambda_.IFunction:

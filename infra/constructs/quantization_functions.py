@@ -17,8 +17,10 @@ from lambdas.settings import (
 )
 from nvfp4_ddim_contracts.incoming import DRAFTS_PREFIX, INCOMING_PREFIX, REPORTS_PREFIX
 from nvfp4_ddim_contracts.keys import MODELS_PREFIX, PUBLIC_KEYS_PREFIX
+from nvfp4_ddim_contracts.table import STOP_PARTITION
 
 from .grants import allow, list_objects, read_objects, write_objects
+from .job_table import JobTable
 from .python_function import PythonFunction, environment_for
 
 __all__ = ["QuantizationFunctions"]
@@ -41,6 +43,7 @@ class QuantizationFunctions(Construct):
         config: StageConfig,
         bundle: LambdaBundle,
         values: Mapping[str, str],
+        table: JobTable,
         incoming: s3.IBucket,
         artifacts: s3.IBucket,
         manifest_key: kms.IKey,
@@ -53,6 +56,7 @@ class QuantizationFunctions(Construct):
             config: The stage.
             bundle: The functions' code.
             values: What their settings may ask for.
+            table: Says whether the service is stopped.
             incoming: Dropped models, jobs' output, reports.
             artifacts: The model registry.
             manifest_key: Signs manifests.
@@ -66,6 +70,7 @@ class QuantizationFunctions(Construct):
         list_objects(self.prepare, incoming, INCOMING_PREFIX)
         list_objects(self.prepare, incoming, REPORTS_PREFIX)
         write_objects(self.prepare, incoming, f"{DRAFTS_PREFIX}*")
+        table.allow(self.prepare, "GetItem", partition=STOP_PARTITION)
         read_objects(self.prepare, artifacts, f"{MODELS_PREFIX}*")
         list_objects(self.prepare, artifacts, MODELS_PREFIX)
 

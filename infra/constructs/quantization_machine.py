@@ -21,6 +21,7 @@ from .grants import allow, allow_key_use
 from .inference_image import InferenceImage
 from .quantization_functions import QuantizationFunctions
 from .queues import DeadLetterQueue
+from .waiting import LONGEST_STOP, wait_while_stopped
 
 __all__ = ["QuantizationMachine"]
 
@@ -80,7 +81,7 @@ class QuantizationMachine(Construct):
             "Machine",
             comment="Quantises a dropped model and stages it",
             definition_body=sfn.DefinitionBody.from_chainable(self._definition()),
-            timeout=longest.plus(_AROUND_THE_JOB).plus(_SLACK),
+            timeout=LONGEST_STOP.plus(longest).plus(_AROUND_THE_JOB).plus(_SLACK),
             tracing_enabled=True,
             logs=execution_log(self, self._config),
         )
@@ -99,6 +100,7 @@ class QuantizationMachine(Construct):
             ),
             output_path="$.Payload",
         )
+        wait_while_stopped(prepare)
         publish = tasks.LambdaInvoke(
             self,
             "Publish",

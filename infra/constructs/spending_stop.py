@@ -13,7 +13,7 @@ from lambdas.settings import StopSpendingSettings
 from nvfp4_ddim_contracts.table import STOP_PARTITION
 
 from .dead_letters import DeadLetterSource
-from .endpoint_scaling import EndpointScaling
+from .endpoint_scaling import ScaledEndpoint
 from .grants import allow, allow_key_use
 from .job_table import JobTable
 from .python_function import PythonFunction, environment_for
@@ -23,7 +23,7 @@ __all__ = ["SpendingStop"]
 
 
 class SpendingStop(Construct):
-    """Stops a stage: a flag in the job table, and no machines.
+    """Stops a stage: a flag in the job table, and no machines where none has to be.
 
     Attributes:
         topic: Whatever is published here stops the service.
@@ -40,7 +40,7 @@ class SpendingStop(Construct):
         config: StageConfig,
         bundle: LambdaBundle,
         table: JobTable,
-        scaling: tuple[EndpointScaling, ...],
+        endpoints: tuple[ScaledEndpoint, ...],
         key: kms.IKey,
     ) -> None:
         """Define topic and function.
@@ -51,14 +51,14 @@ class SpendingStop(Construct):
             config: The stage.
             bundle: The function's code.
             table: The job table.
-            scaling: Of every endpoint that costs money while it runs.
+            endpoints: Every one that costs money while it runs.
             key: Encrypts the topic.
         """
         super().__init__(scope, construct_id)
         self.topic = EncryptedTopic(self, "Topic", key=key)
         self.topic.allow_budgets()
         self.scalable_targets = cdk.Stack.of(self).to_json_string(
-            [each.limits.model_dump() for each in scaling]
+            [each.limits.model_dump() for each in endpoints]
         )
         values = {"TABLE_NAME": table.table_name, "SCALABLE_TARGETS": self.scalable_targets}
         lost = DeadLetterQueue(self, "DeadLetters", key=key)
@@ -74,13 +74,12 @@ class SpendingStop(Construct):
         )
         allow_key_use(self.function, key, encrypt=True)
         table.allow(self.function, "GetItem", "PutItem", partition=STOP_PARTITION)
-        for each in scaling:
-            _allow_scaling(self.function, each)
+        _allow_scaling(self.function, [each.endpoint_arn for each in endpoints])
         self.topic.add_subscription(subscriptions.LambdaSubscription(self.function))
         self.dead_letters = DeadLetterSource.of_events(lost, self.function)
 
 
-def _allow_scaling(function: PythonFunction, scaling: EndpointScaling) -> None:
+def _allow_scaling(function: PythonFunction, endpoint_arns: list[str]) -> None:
     """What Application Auto Scaling asks of who changes an endpoint's bounds.
 
     Source: Application Auto Scaling user guide, "Identity-based policy examples", SageMaker.
@@ -97,7 +96,7 @@ def _allow_scaling(function: PythonFunction, scaling: EndpointScaling) -> None:
     allow(
         function,
         ["sagemaker:DescribeEndpoint", "sagemaker:UpdateEndpointWeightsAndCapacities"],
-        [scaling.endpoint_arn],
+        endpoint_arns,
     )
     partition, region, account = (
         spelled(function, part) for part in (stack.partition, stack.region, stack.account)

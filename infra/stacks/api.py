@@ -154,6 +154,7 @@ def _values(
         "CDN_SIGNING_SECRET_ID": storage.signing_key.secret.secret_arn,
         "ENDPOINT_NAME": inference.endpoint.endpoint.attr_endpoint_name,
         "MAX_ATTEMPTS": str(times.max_attempts),
+        "MAX_EVENT_STREAMS_PER_CALLER": str(config.max_event_streams_per_caller),
         "OWNER_INDEX_NAME": OWNER_INDEX,
         "PRIVATE_WEBHOOKS": str(config.private_webhooks).lower(),
         "STATE_INDEX_NAME": STATE_INDEX,

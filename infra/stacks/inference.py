@@ -83,7 +83,7 @@ class InferenceStack(cdk.Stack):
         )
         for model in self.endpoint.models.values():
             model.node.add_dependency(published)
-        self.functions = OtherLanes(
+        lanes = OtherLanes(
             self,
             "Lanes",
             config=config,
@@ -97,7 +97,8 @@ class InferenceStack(cdk.Stack):
             key=key,
             succeeded=self.succeeded,
             failed=self.failed,
-        ).functions
+        )
+        self.functions = lanes.functions
         scaling = EndpointScaling(
             self,
             "Scaling",
@@ -112,7 +113,7 @@ class InferenceStack(cdk.Stack):
             config=config,
             bundle=bundle,
             table=storage.table,
-            scaling=(scaling,),
+            endpoints=(scaling.scaled, *lanes.scaled),
             key=key,
         )
         publish_dead_letters(self, {"stop": self.spending_stop.dead_letters})

@@ -1,7 +1,8 @@
-"""The machines' upper bound, by Application Auto Scaling.
+"""The machines' bounds, by Application Auto Scaling.
 
 Source: Application Auto Scaling API reference, "RegisterScalableTarget": registering again changes
-the bounds and keeps the policies; a capacity above the new maximum is scaled in.
+the bounds and keeps the policies; a capacity above the new maximum is scaled in, and scheduled
+scaling that is suspended does nothing.
 """
 
 from dataclasses import dataclass
@@ -14,26 +15,28 @@ __all__ = ["ScalingCapacity"]
 
 @dataclass(frozen=True)
 class ScalingCapacity:
-    """Implements `Capacity` for endpoints that scale from zero."""
+    """Implements `Capacity` for endpoints."""
 
     client: Any
     targets: tuple[ScalableTarget, ...]
 
     def withdraw(self) -> None:
-        """Let no machine run."""
+        """Let no machine run where none has to."""
         for target in self.targets:
-            self._bound(target, 0)
+            # A warm window that begins meanwhile must not raise the lower bound again.
+            self._bound(target, target.stopped_capacity, target.stopped_capacity, scheduled=False)
 
     def restore(self) -> None:
         """Let as many run as the stage was deployed with."""
         for target in self.targets:
-            self._bound(target, target.max_capacity)
+            self._bound(target, target.min_capacity, target.max_capacity, scheduled=True)
 
-    def _bound(self, target: ScalableTarget, most: int) -> None:
+    def _bound(self, target: ScalableTarget, least: int, most: int, *, scheduled: bool) -> None:
         self.client.register_scalable_target(
             ServiceNamespace="sagemaker",
             ResourceId=target.resource_id,
             ScalableDimension="sagemaker:variant:DesiredInstanceCount",
-            MinCapacity=0,
+            MinCapacity=least,
             MaxCapacity=most,
+            SuspendedState={"ScheduledScalingSuspended": not scheduled},
         )

@@ -16,6 +16,7 @@ ServiceError
 ├── JobEndedError                the job ended in another way than the caller asks for
 ├── IdempotencyMismatchError     the key was used before, with another request
 ├── JobPendingError              the job did not end while the caller waited
+├── TooManyStreamsError          the caller has as many event streams open as one may
 ├── ServiceStoppedError          no new jobs are accepted until an operator resumes
 ├── GenerationFailedError        the job ended without a picture
 ├── AnswerTooLargeError          the pictures don't fit into one answer
@@ -54,6 +55,7 @@ __all__ = [
     "ServiceError",
     "ServiceStoppedError",
     "TokenKeysUnavailableError",
+    "TooManyStreamsError",
     "TransitionRefusedError",
     "UnauthorizedError",
     "UnfinishedError",
@@ -184,6 +186,17 @@ class JobPendingError(ServiceError):
             "request with the same Idempotency-Key."
         )
         self.job_id = job_id
+
+
+class TooManyStreamsError(ServiceError):
+    """The caller has as many event streams open as one may."""
+
+    def __init__(self, most: int, retry_after_seconds: int) -> None:
+        super().__init__(
+            f"You have {most} event streams open, and no more at a time are allowed. Close one, "
+            f"try again within {retry_after_seconds} s, or ask for the job with GET /v1/jobs/ID."
+        )
+        self.retry_after_seconds = retry_after_seconds
 
 
 class ServiceStoppedError(ServiceError):

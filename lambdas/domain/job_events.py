@@ -16,6 +16,7 @@ from .jobs import JobService
 from .ports import Clock
 from .presenting import JobPresenter
 from .records import JobRecord
+from .stream_limits import StreamLease, StreamLimiter
 
 __all__ = ["HEARTBEAT_SECONDS", "JobChange", "JobEventName", "JobWatcher"]
 
@@ -76,6 +77,7 @@ class JobWatcher:
     jobs: JobService
     presenter: JobPresenter
     clock: Clock
+    limiter: StreamLimiter
 
     def watch(
         self, owner: str, job_id: str, last_event_id: str | None, seconds: float
@@ -96,12 +98,22 @@ class JobWatcher:
 
         Raises:
             JobNotFoundError: There is no such job, or it is another caller's.
+            TooManyStreamsError: The caller follows as many jobs as one may at a time.
         """
         job = self.jobs.get(owner, job_id)
         seen = _Seen.parse(last_event_id) if last_event_id else None
         if job.state.is_terminal and seen == _Seen.of(job):
             return None
-        return self._changes(job, seen, self.clock.monotonic() + seconds)
+        lease = self.limiter.enter(owner, seconds)
+        return self._leased(lease, self._changes(job, seen, self.clock.monotonic() + seconds))
+
+    def _leased(
+        self, lease: StreamLease, changes: Iterator[JobChange | None]
+    ) -> Iterator[JobChange | None]:
+        try:
+            yield from changes
+        finally:
+            self.limiter.leave(lease)
 
     def _changes(
         self, job: JobRecord, seen: _Seen | None, end: float

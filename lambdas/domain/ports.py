@@ -36,6 +36,7 @@ __all__ = [
     "ObjectStore",
     "SecretStore",
     "StopFlag",
+    "StreamSlots",
     "TokenVerifier",
     "UploadStore",
     "UrlSigner",
@@ -342,11 +343,27 @@ class StopFlag(Protocol):
         ...
 
 
+class StreamSlots(Protocol):
+    """Numbered slots of each caller's open event streams. Times are Unix milliseconds."""
+
+    def taken(self, owner: str) -> dict[int, int]:
+        """When the lease of each slot ends, or ended."""
+        ...
+
+    def take(self, owner: str, slot: int, *, now_ms: int, until_ms: int) -> bool:
+        """Take a slot if it is free; whether it was."""
+        ...
+
+    def free(self, owner: str, slot: int, until_ms: int) -> None:
+        """Give a slot back, unless another stream has it by now."""
+        ...
+
+
 class Capacity(Protocol):
     """The machines behind the endpoints."""
 
     def withdraw(self) -> None:
-        """Let no machine run."""
+        """Let no machine run where none has to."""
         ...
 
     def restore(self) -> None:

@@ -19,10 +19,10 @@ from nvfp4_ddim_contracts import (
     ImageFormat,
     JobState,
     Lane,
-    Timings,
 )
 from nvfp4_ddim_contracts.keys import result_file_key, result_image_key
-from nvfp4_ddim_contracts.pricing import CostEstimate, estimate_inference
+from nvfp4_ddim_contracts.machines import LaneMachines
+from nvfp4_ddim_contracts.pricing import CostEstimate
 from nvfp4_ddim_contracts.tasks import TaskResult
 
 from .errors import NotificationError, ObjectNotFoundError, TransitionRefusedError
@@ -52,7 +52,7 @@ class ResultRecorder:
     results: ObjectStore
     clock: Clock
     max_attempts: int
-    instance_type: str
+    machines: LaneMachines
     meter: JobMeter
 
     def record(self, notification: InferenceNotification) -> Outcome:
@@ -103,7 +103,7 @@ class ResultRecorder:
                     report=report,
                     provenance=result.provenance,
                     timings=result.timings,
-                    cost_estimate=self._cost(job, result.timings),
+                    cost_estimate=self._cost(job.lane, result),
                 )
             )
         except TransitionRefusedError:
@@ -112,13 +112,12 @@ class ResultRecorder:
         self.meter.succeeded(done, latency_of(done, notification.finished_at or done.updated_at))
         return Outcome.SUCCEEDED
 
-    def _cost(self, job: JobRecord, timings: Timings) -> CostEstimate | None:
-        """Of the asynchronous lane, whose machine is known; none is better than a wrong one."""
-        if job.lane is not Lane.ASYNC:
-            return None
-        return estimate_inference(
-            self.instance_type, timings.generate_seconds + timings.encode_seconds
-        )
+    def _cost(self, lane: Lane, result: GenerationResult | TaskResult) -> CostEstimate | None:
+        """By the machine that the container names, or else the lane's; None if neither is known."""
+        price = self.machines.price(lane, result.instance_type)
+        timings = result.timings
+        busy = timings.generate_seconds + timings.encode_seconds
+        return price.estimate(busy) if price else None
 
     def _write(
         self, job_id: str, result: GenerationResult | TaskResult

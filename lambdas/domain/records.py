@@ -72,7 +72,8 @@ class JobRecord(_Stored):
     """A job. Times are UTC; `expires_at` is Unix seconds, as DynamoDB's TTL wants it.
 
     `attempt` counts from 1; `attempts` are those that were lost before it, and `started_at` is its
-    own. `dispatched_attempt` is the last one handed to inference, 0 at first.
+    own. `dispatched_attempt` is the last one handed to inference, 0 at first; `held_attempt` is the
+    one that waits for a stopped service to go on, if there is one.
     """
 
     id: str
@@ -86,6 +87,7 @@ class JobRecord(_Stored):
     attempts: tuple[StoredAttempt, ...] = ()
     started_at: datetime | None = None
     dispatched_attempt: int = 0
+    held_attempt: int | None = None
     created_at: datetime
     updated_at: datetime
     deadline_at: datetime
@@ -104,9 +106,11 @@ class JobRecord(_Stored):
         """Whether the current attempt has not been handed to inference.
 
         A late progress report of a lost attempt may have made the job `running` again before the
-        next attempt was dispatched, hence not only `queued`.
+        next attempt was dispatched, hence not only `queued`. One that is held is dispatched once it
+        was released.
         """
-        return not self.state.is_terminal and self.dispatched_attempt < self.attempt
+        waits = self.held_attempt == self.attempt
+        return not self.state.is_terminal and not waits and self.dispatched_attempt < self.attempt
 
 
 class IdempotencyRecord(_Stored):

@@ -1,7 +1,8 @@
 """Stopping the service before it spends more, and starting it again.
 
-While it is stopped, no new job is accepted and no machine runs; everything that exists can still
-be read. Both directions may be repeated, and a repetition changes nothing.
+While it is stopped, no new job is accepted, no job that was accepted before is begun, and no
+machine runs that may go; everything that exists can still be read. Both directions may be repeated,
+and a repetition changes nothing.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from .errors import ServiceStoppedError
 from .ports import Capacity, Clock, StopFlag
 from .records import ServiceStop
 
-__all__ = ["BUDGET_SPENT", "ServiceSwitch", "SubmissionGate"]
+__all__ = ["BUDGET_SPENT", "ServiceGate", "ServiceSwitch"]
 
 BUDGET_SPENT = "The month's budget is used up."
 _LOOK_AGAIN_AFTER_SECONDS = 10.0
@@ -25,7 +26,7 @@ class ServiceSwitch:
     clock: Clock
 
     def stop(self, reason: str) -> ServiceStop:
-        """Refuse new jobs, then take the machines away.
+        """Refuse new jobs and begin no other, then take the machines away.
 
         Args:
             reason: A sentence that callers will read.
@@ -49,8 +50,8 @@ class ServiceSwitch:
         return stop
 
 
-class SubmissionGate:
-    """Lets new jobs in while the service is not stopped.
+class ServiceGate:
+    """Lets work in while the service is not stopped.
 
     It looks at the flag every ten seconds at most, so that a stop costs a request nothing.
     """
@@ -63,14 +64,21 @@ class SubmissionGate:
         self._fresh_until = float("-inf")
 
     def require_open(self) -> None:
-        """Refuse a new job if the service is stopped.
+        """Refuse new work if the service is stopped.
 
         Raises:
             ServiceStoppedError: It is.
         """
+        if (stop := self._look()) is not None:
+            raise ServiceStoppedError(stop.reason)
+
+    def is_open(self) -> bool:
+        """Whether work may begin."""
+        return self._look() is None
+
+    def _look(self) -> ServiceStop | None:
         now = self._clock.monotonic()
         if now >= self._fresh_until:
             self._stop = self._flag.read()
             self._fresh_until = now + _LOOK_AGAIN_AFTER_SECONDS
-        if self._stop is not None:
-            raise ServiceStoppedError(self._stop.reason)
+        return self._stop

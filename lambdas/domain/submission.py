@@ -12,7 +12,7 @@ from .errors import IdempotencyKeyTakenError, IdempotencyMismatchError, UnknownM
 from .ports import Clock, IdFactory, JobStore, ModelCatalogue
 from .records import IdempotencyRecord, JobRecord
 from .routing import choose_lane, demand_of
-from .stopping import SubmissionGate
+from .stopping import ServiceGate
 from .task_inputs import TaskInputs
 
 __all__ = ["JobSubmitter", "Submission", "SubmissionPolicy"]
@@ -45,7 +45,7 @@ class JobSubmitter:
     clock: Clock
     ids: IdFactory
     policy: SubmissionPolicy
-    gate: SubmissionGate
+    gate: ServiceGate
     inputs: TaskInputs
 
     def submit(

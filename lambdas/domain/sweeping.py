@@ -1,4 +1,4 @@
-"""Ending jobs that nothing will end any more."""
+"""Ending jobs that nothing will end any more, and letting those go on that waited for no reason."""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -6,8 +6,10 @@ from datetime import timedelta
 from nvfp4_ddim_contracts import JobState, Problem, ProblemType
 
 from .errors import TransitionRefusedError
+from .holding import JobReleaser
 from .ports import Clock, JobStore
 from .records import Transition
+from .stopping import ServiceGate
 
 __all__ = ["JobSweeper"]
 
@@ -17,10 +19,12 @@ _QUIET = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class JobSweeper:
-    """Expires overdue jobs."""
+    """Expires overdue jobs, and sees to it that none waits for a stop that is over."""
 
     jobs: JobStore
     clock: Clock
+    gate: ServiceGate
+    releaser: JobReleaser
 
     def sweep(self) -> int:
         """Expire jobs whose deadline has passed and that have not moved for five minutes.
@@ -52,3 +56,13 @@ class JobSweeper:
                 continue  # It moved or ended since it was listed.
             expired += 1
         return expired
+
+    def release(self) -> int:
+        """Let jobs go on that a stop held, once it is over.
+
+        Who resumes does so, too; this is for what was interrupted, or held just afterwards.
+
+        Returns:
+            How many go on.
+        """
+        return self.releaser.release() if self.gate.is_open() else 0

@@ -14,6 +14,7 @@ from nvfp4_ddim_contracts.uploads import UPLOAD_SECONDS, Upload, UploadRequest
 from .errors import UploadNotFoundError
 from .ports import Clock, IdFactory, UploadStore
 from .records import StoredUpload
+from .stopping import ServiceGate
 
 __all__ = ["UploadIssuer", "find_upload"]
 
@@ -22,11 +23,12 @@ _UPLOAD_ID = re.compile(UPLOAD_ID_PATTERN)
 
 @dataclass(frozen=True)
 class UploadIssuer:
-    """Hands out places for files."""
+    """Hands out places for files, while jobs are accepted."""
 
     uploads: UploadStore
     clock: Clock
     ids: IdFactory
+    gate: ServiceGate
 
     def issue(self, owner: str, request: UploadRequest) -> Upload:
         """A new place for one file of the caller's.
@@ -34,7 +36,11 @@ class UploadIssuer:
         Args:
             owner: The caller.
             request: Type and size that the form is bound to.
+
+        Raises:
+            ServiceStoppedError: No job that could use the file would be accepted.
         """
+        self.gate.require_open()
         upload_id = self.ids.upload_id()
         expires_at = self.clock.now() + timedelta(seconds=UPLOAD_SECONDS)
         form = self.uploads.form(

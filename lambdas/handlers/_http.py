@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeVar
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas.domain.errors import JobPendingError, ServiceStoppedError
+from lambdas.domain.errors import JobPendingError, ServiceStoppedError, TooManyStreamsError
 from lambdas.observability import LambdaHandler, count, logger, observed
 from lambdas.settings import HttpSettings
 from nvfp4_ddim_contracts import Problem
@@ -132,5 +132,7 @@ def _error_headers(error: Exception, problem: Problem, request: ApiRequest) -> d
         }
     if isinstance(error, ServiceStoppedError):
         return {"Retry-After": _RETRY_AFTER_A_STOP_SECONDS, "x-should-retry": "false"}
+    if isinstance(error, TooManyStreamsError):
+        return {"Retry-After": str(error.retry_after_seconds)}
     job_id = getattr(error, "job_id", None)
     return {"Location": request.job_path(job_id)} if job_id and problem.status >= 500 else {}

@@ -14,6 +14,7 @@ from lambdas.domain.errors import (
     RequestTooLargeError,
     ServiceError,
     ServiceStoppedError,
+    TooManyStreamsError,
     UnauthorizedError,
     UnsupportedMediaTypeError,
     UploadNotFoundError,
@@ -65,6 +66,9 @@ _KINDS: dict[type[BaseException], _Kind] = {
     ),
     JobPendingError: _Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.NOT_READY, "The picture is not ready yet"
+    ),
+    TooManyStreamsError: _Kind(
+        HTTPStatus.TOO_MANY_REQUESTS, ProblemType.OVERLOADED, "Too many event streams are open"
     ),
     ServiceStoppedError: _Kind(
         HTTPStatus.SERVICE_UNAVAILABLE, ProblemType.STOPPED, "The service is stopped"

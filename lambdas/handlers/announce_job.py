@@ -8,7 +8,7 @@ from functools import cache
 
 from aws_lambda_powertools.utilities.data_classes.dynamo_db_stream_event import DynamoDBRecord
 
-from lambdas import wiring
+from lambdas import batch_wiring, wiring
 from lambdas.adapters.dynamodb_items import job_from_stream
 from lambdas.domain.batches.settling import BatchAnnouncer
 from lambdas.domain.webhooks import WebhookAnnouncer
@@ -27,7 +27,7 @@ def _announcer() -> WebhookAnnouncer:
 
 @cache
 def _batch_announcer() -> BatchAnnouncer:
-    return wiring.batch_announcer(AnnounceJobSettings.from_environment(os.environ))
+    return batch_wiring.batch_announcer(AnnounceJobSettings.from_environment(os.environ))
 
 
 def _announce(record: DynamoDBRecord) -> None:

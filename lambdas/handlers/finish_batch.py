@@ -6,7 +6,7 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas import wiring
+from lambdas import batch_wiring as wiring
 from lambdas.domain.batches.finishing import BatchFinisher
 from lambdas.domain.batches.records import FinishedRun
 from lambdas.observability import logger, observed

@@ -7,7 +7,7 @@ from typing import Any
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict
 
-from lambdas import wiring
+from lambdas import batch_wiring as wiring
 from lambdas.domain.batches.preparing import BatchPreparer
 from lambdas.observability import count, logger, observed
 from lambdas.settings import PrepareBatchSettings

@@ -5,7 +5,7 @@ from functools import cache
 
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 
-from lambdas import wiring
+from lambdas import batch_wiring as wiring
 from lambdas.domain.batches.settling import BatchSettler
 from lambdas.observability import count
 from lambdas.settings import SettleBatchSettings

@@ -6,10 +6,10 @@ from typing import Any
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lambdas import wiring
+from lambdas import batch_wiring as wiring
 from lambdas.domain.batches.records import TaskInput
 from lambdas.domain.batches.submitting import BatchSubmitter
-from lambdas.observability import logger, observed
+from lambdas.observability import count, logger, observed
 from lambdas.settings import SubmitBatchSettings
 
 __all__ = ["handler"]
@@ -23,9 +23,16 @@ def _submitter() -> BatchSubmitter:
 def _entry(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
     """Make a task's jobs and say how many it waits for."""
     task = TaskInput.model_validate(event)
-    pending = _submitter().submit(task)
-    logger().info("Submitted", batch=task.batch, rows=len(task.items), pending=pending)
-    return {"pending": pending}
+    made = _submitter().submit(task)
+    logger().info(
+        "Submitted",
+        batch=task.batch,
+        rows=len(task.items),
+        created=made.created,
+        pending=made.pending,
+    )
+    count("JobsCreated", made.created)
+    return {"pending": made.pending}
 
 
 handler = observed(_entry)

@@ -1,4 +1,4 @@
-"""A schedule: expire jobs that nothing will end any more."""
+"""A schedule: expire jobs that nothing will end any more, release those that a stop held."""
 
 import os
 from functools import cache
@@ -20,11 +20,12 @@ def _sweeper() -> JobSweeper:
 
 
 def _entry(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
-    """Expire overdue jobs and say how many."""
-    expired = _sweeper().sweep()
-    logger().info("Swept", expired=expired)
+    """Expire overdue jobs, let held ones go on, and say how many."""
+    sweeper = _sweeper()
+    expired, released = sweeper.sweep(), sweeper.release()
+    logger().info("Swept", expired=expired, released=released)
     count("JobsExpired", expired)
-    return {"expired": expired}
+    return {"expired": expired, "released": released}
 
 
 handler = observed(_entry)

@@ -31,7 +31,8 @@ def stream_job_events(problems: dict[str, Any]) -> dict[str, Any]:
         "summary": "A job's changes as they happen",
         "description": f"Server-sent events: {names}. The data of each is the job, as `getJob` "
         "answers it; `done` is the last. Comments keep the line open. The stream ends within five "
-        "minutes: come back with `Last-Event-ID`, as an EventSource does by itself.",
+        "minutes: come back with `Last-Event-ID`, as an EventSource does by itself. A caller may "
+        "hold a number of streams open at a time, ten unless the operator chose another.",
         "tags": ["jobs"],
         "parameters": [_LAST_EVENT_ID],
         "responses": {

@@ -22,7 +22,7 @@ from nvfp4_ddim_contracts import (
 )
 from nvfp4_ddim_contracts.images import ImageData, ImageQuality, ImagesRequest, ImagesResponse
 from nvfp4_ddim_contracts.models import Model, ModelList
-from nvfp4_ddim_contracts.pricing import estimate_inference
+from nvfp4_ddim_contracts.pricing import instance_price
 from nvfp4_ddim_contracts.task_list import TaskList, list_tasks
 from nvfp4_ddim_contracts.tasks import TASKS, TaskProvenance, TaskSpec
 from nvfp4_ddim_contracts.webhooks import JobEvent, JobEventType, JobRequest, WebhookSecret
@@ -51,6 +51,7 @@ _CREATED = datetime(2026, 1, 15, 12, 0, tzinfo=UTC)
 _URL = f"https://d111111abcdef8.cloudfront.net/results/{_JOB_ID}/0.png?Expires=1768482000"
 _SHA256 = "4be1c1a3f0a24a5e8d1c6b7a9f8e7d6c5b4a39281706f5e4d3c2b1a0918273ff"
 _REQUEST = GenerationRequest(prompt="red heart", model="emoji-64", preset=Preset.FAST, seed=7)
+_PRICE = instance_price("ml.g6.xlarge")
 _PROVENANCE = Provenance(
     model="emoji-64",
     artifact_sha256=_SHA256,
@@ -127,7 +128,7 @@ def _succeeded() -> Job:
                     finished_at=_CREATED + timedelta(seconds=2),
                 ),
             ),
-            "cost_estimate": estimate_inference("ml.g6.xlarge", 1.41),
+            "cost_estimate": _PRICE and _PRICE.estimate(1.41),
             "timings": Timings(queue_seconds=0.02, generate_seconds=1.4, encode_seconds=0.01),
         }
     )

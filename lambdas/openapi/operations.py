@@ -38,7 +38,8 @@ _PROBLEMS = {
     413: "The body, or the answer, is too large.",
     415: "The body is not JSON.",
     422: "The Idempotency-Key was used with another request.",
-    429: "The quota or the rate is used up: wait as long as `Retry-After` says.",
+    429: "The quota or the rate is used up, or the caller has too many event streams open: wait as "
+    "long as `Retry-After` says.",
     500: "Something went wrong on the service's side.",
     502: "The container could not make the picture.",
     503: "The picture is not ready yet: follow `Location`, and don't repeat the request. Without "
@@ -278,7 +279,7 @@ def _create_upload() -> dict[str, Any]:
         "requestBody": _body(UploadRequest, examples.upload_request()),
         "responses": {
             "201": _answer("The place.", Upload, examples.upload()),
-            **_problem_responses(400, 413, 415),
+            **_problem_responses(400, 413, 415, 503),
         },
     }
 

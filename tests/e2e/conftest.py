@@ -1,6 +1,8 @@
 """One local cloud with the whole app in it, deployed once by the real CDK CLI."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,12 +15,14 @@ import pytest
 
 from local.clients import local_client
 from local.deploy import Deployment, deploy
+from local.environment import isolated_environment
 from local.lifecycle import require_cloud, stop_cloud
 from local.settings import LocalSettings
 from tests.support_local import free_port_base
 
 PROJECT = Path(__file__).resolve().parents[2]
 JOB_SECONDS = 300.0
+Operate = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -87,6 +91,38 @@ def another_key(
         gateway.delete_api_key(apiKey=key["id"])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def operate(local_settings: LocalSettings) -> Operate:
+    """`python -m operations` against the local cloud."""
+
+    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "operations", *arguments, "--stage", "local"],
+            cwd=local_settings.project_directory,
+            env={
+                **isolated_environment(local_settings),
+                "PYTHONPATH": os.pathsep.join([".", "inference"]),
+                "COLUMNS": "120",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def outputs(aws: Callable[[str], Any], deployment: Any) -> dict[str, str]:
+    return {
+        output["OutputKey"]: output["OutputValue"]
+        for stack in aws("cloudformation").describe_stacks()["Stacks"]
+        for output in stack.get("Outputs", [])
+    }
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ def test_a_manifest_becomes_pictures_once(batches: Batches) -> None:
     summary = json.loads(batches.read(f"{BATCH}/summary.json"))
     assert summary["states"] == {"succeeded": GOOD_ROWS, "invalid": 2}
     assert (summary["rows"], summary["reused"]) == (12, 0)
-    assert summary["cost"]["usd"] > 0
+    assert summary["cost_usd"] > 0
     index = batches.lines(f"{BATCH}/index.jsonl")
     assert [entry["line"] for entry in index] == list(range(1, 13))
     page = batches.read(f"{BATCH}/index.html").decode()

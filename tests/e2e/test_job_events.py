@@ -54,7 +54,9 @@ def check_cost(job: dict[str, Any]) -> None:
     assert attempt["started_at"] < attempt["finished_at"]
     busy = job["timings"]["generate_seconds"] + job["timings"]["encode_seconds"]
     estimate = job["cost_estimate"]
-    assert estimate["usd"] == pytest.approx(busy * estimate["usd_per_hour"] / 3600)
+    assert estimate["usd"] == pytest.approx(
+        busy * estimate["usd_per_hour"] / 3600 + estimate["usd_per_request"]
+    )
 
 
 def test_who_comes_back_misses_nothing_and_hears_nothing_twice(api: httpx.Client) -> None:

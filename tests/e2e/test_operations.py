@@ -1,9 +1,6 @@
 """Mending and stopping the deployed app by the commands that operators have."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,46 +9,12 @@ from typing import Any
 import httpx
 import pytest
 
-from local.environment import isolated_environment
-from local.settings import LocalSettings
 from nvfp4_ddim_contracts.operations import DeadLetters
+from tests.e2e.conftest import Operate
 
 pytestmark = pytest.mark.e2e
 
 BODY = {"prompt": "red heart", "preset": "fast", "num_inference_steps": 2}
-Operate = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture(scope="session")
-def operate(local_settings: LocalSettings) -> Operate:
-    """`python -m operations` against the local cloud."""
-
-    def run(*arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "operations", *arguments, "--stage", "local"],
-            cwd=local_settings.project_directory,
-            env={
-                **isolated_environment(local_settings),
-                "PYTHONPATH": os.pathsep.join([".", "inference"]),
-                "COLUMNS": "120",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return done
-
-    return run
-
-
-@pytest.fixture(scope="session")
-def outputs(aws: Callable[[str], Any], deployment: Any) -> dict[str, str]:
-    return {
-        output["OutputKey"]: output["OutputValue"]
-        for stack in aws("cloudformation").describe_stacks()["Stacks"]
-        for output in stack.get("Outputs", [])
-    }
 
 
 def _eventually(condition: Callable[[], bool], seconds: float = 60) -> None:

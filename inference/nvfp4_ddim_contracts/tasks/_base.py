@@ -112,6 +112,9 @@ class TaskResult(Contract):
     files: tuple[TaskFile, ...] = Field(max_length=64)
     provenance: TaskProvenance
     timings: Timings
+    instance_type: str | None = Field(
+        None, max_length=63, description="What it ran on, where the container was told."
+    )
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from nvfp4_ddim_contracts.batches import (
     BatchSummary,
     batch_key,
 )
-from nvfp4_ddim_contracts.pricing import estimate_inference
 
 from .page import render_page
 from .ports import BatchFiles
@@ -31,13 +30,11 @@ class BatchFinisher:
     Attributes:
         files: The batches' bucket.
         clock: Time.
-        instance_type: What the jobs ran on, for the estimate of the cost.
         tolerated_percentage: How many rows in a hundred may fail.
     """
 
     files: BatchFiles
     clock: Clock
-    instance_type: str
     tolerated_percentage: float
 
     def finish(self, run: BatchRun, map_manifest_key: str | None) -> bool:
@@ -94,7 +91,12 @@ class BatchFinisher:
 
     def _summary(self, run: BatchRun, entries: list[BatchEntry]) -> BatchSummary:
         now = self.clock.now()
-        busy = sum(entry.busy_seconds for entry in entries if not entry.reused)
+        made = [
+            entry
+            for entry in entries
+            if entry.state is BatchRowState.SUCCEEDED and not entry.reused
+        ]
+        costs = [entry.cost_usd for entry in made if entry.cost_usd is not None]
         return BatchSummary(
             batch=run.batch,
             run=run.run,
@@ -104,6 +106,6 @@ class BatchFinisher:
             started_at=run.started_at,
             finished_at=now,
             seconds=(now - run.started_at).total_seconds(),
-            busy_seconds=busy,
-            cost=estimate_inference(self.instance_type, busy),
+            busy_seconds=sum(entry.busy_seconds for entry in made),
+            cost_usd=sum(costs) if len(costs) == len(made) else None,
         )

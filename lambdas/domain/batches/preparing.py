@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from lambdas.domain.errors import InvalidBatchError, ObjectNotFoundError
 from lambdas.domain.ports import Clock
+from lambdas.domain.stopping import ServiceGate
 from nvfp4_ddim_contracts import FieldError
 from nvfp4_ddim_contracts.batches import (
     BatchItem,
@@ -29,10 +30,11 @@ _JSON_LINES = "application/jsonl"
 
 @dataclass(frozen=True)
 class BatchPreparer:
-    """Reads manifests."""
+    """Reads manifests, while the service is not stopped."""
 
     files: BatchFiles
     clock: Clock
+    gate: ServiceGate
 
     def prepare(self, manifest_key: str, run: str) -> BatchRun:
         """Read a manifest, and write its items and errors for the steps that follow.
@@ -48,7 +50,9 @@ class BatchPreparer:
 
         Raises:
             InvalidBatchError: The key is no manifest's, so there is nowhere to write errors.
+            ServiceStoppedError: Nothing may begin; asked again later, it goes on.
         """
+        self.gate.require_open()
         found = batch_name(manifest_key)
         if found is None:
             raise InvalidBatchError(

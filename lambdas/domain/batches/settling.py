@@ -123,6 +123,7 @@ class BatchSettler:
             images=images,
             files=files,
             busy_seconds=timings.generate_seconds + timings.encode_seconds if timings else 0.0,
+            cost_usd=job.cost_estimate.usd if job.cost_estimate else None,
         )
         # Last: a row counts as finished once its pictures are there.
         body = entry.model_dump_json().encode()

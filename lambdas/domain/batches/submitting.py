@@ -11,8 +11,7 @@ from lambdas.domain.errors import (
     UploadNotFoundError,
 )
 from lambdas.domain.ports import Clock, JobStore, MessageQueue, UploadStore
-from lambdas.domain.records import JobRecord
-from lambdas.domain.submission import JobSubmitter
+from lambdas.domain.submission import JobSubmitter, Submission
 from nvfp4_ddim_contracts import GenerationRequest, JobRequest, JobState
 from nvfp4_ddim_contracts.batches import (
     BatchEntry,
@@ -29,9 +28,22 @@ from nvfp4_ddim_contracts.requests import input_files, spec_of
 from .ports import BatchFiles, BatchTaskStore
 from .records import BatchMessage, BatchTask, TaskInput, TaskRow
 
-__all__ = ["BatchSubmitter"]
+__all__ = ["BatchSubmitter", "SubmittedTask"]
 
 _MAX_TRIES = 100
+
+
+@dataclass(frozen=True)
+class SubmittedTask:
+    """A task whose jobs exist.
+
+    Attributes:
+        pending: Jobs that it waits for.
+        created: Those of them that were made now.
+    """
+
+    pending: int
+    created: int
 
 
 @dataclass(frozen=True)
@@ -58,16 +70,17 @@ class BatchSubmitter:
     clock: Clock
     lifetime: timedelta
 
-    def submit(self, task_input: TaskInput) -> int:
+    def submit(self, task_input: TaskInput) -> SubmittedTask:
         """Make the jobs that are still to be made, and wait for all of them.
 
         Repeating this changes nothing: a row's finished picture, its running job and its job that
         failed in this same run are found again.
 
         Returns:
-            How many jobs the task waits for.
+            How many jobs the task waits for, and how many of them are new.
         """
-        rows = tuple(self._row(task_input, item) for item in task_input.items)
+        made = [self._row(task_input, item) for item in task_input.items]
+        rows = tuple(row for row, _ in made)
         task = BatchTask(
             id=hashlib.sha256(task_input.token.encode()).hexdigest()[:32],
             token=task_input.token,
@@ -85,22 +98,24 @@ class BatchSubmitter:
             job = self.jobs.get(job_id)
             if job is None or job.state.is_terminal:
                 self._tell(BatchMessage(job_id=job_id))
-        return len(pending)
+        return SubmittedTask(pending=len(pending), created=sum(is_new for _, is_new in made))
 
-    def _row(self, task_input: TaskInput, item: BatchItem) -> TaskRow:
+    def _row(self, task_input: TaskInput, item: BatchItem) -> tuple[TaskRow, bool]:
+        """A row of the task, and whether it made a job now."""
         row = TaskRow(item_line=item.line, item_id=item.id, digest=item.digest)
         finished = self._finished(task_input.batch, item)
         if finished is not None:
-            return row.model_copy(update={"entry": finished})
+            return row.model_copy(update={"entry": finished}), False
         try:
             self._upload(task_input.batch, item)
-            job = self._job(task_input, item)
+            submission = self._job(task_input, item)
         except (InvalidRequestError, ObjectNotFoundError, UploadNotFoundError) as error:
             entry = BatchEntry(
                 line=item.line, id=item.id, state=BatchRowState.FAILED, error=str(error)
             )
-            return row.model_copy(update={"entry": entry})
-        return row.model_copy(update={"job_id": job.id})
+            return row.model_copy(update={"entry": entry}), False
+        made = row.model_copy(update={"job_id": submission.job.id})
+        return made, not submission.replayed
 
     def _finished(self, batch: str, item: BatchItem) -> BatchEntry | None:
         """What an earlier run made of the row, under the line that it has now."""
@@ -125,21 +140,22 @@ class BatchSubmitter:
                 content_type = media_type_of(path, types[name]) or OCTET_STREAM
                 self.uploads.put(key, self.files.get(batch_key(batch, path)), content_type)
 
-    def _job(self, task_input: TaskInput, item: BatchItem) -> JobRecord:
+    def _job(self, task_input: TaskInput, item: BatchItem) -> Submission:
         """The row's job; a new one after one that ended without a picture before this run."""
         request = JobRequest.model_validate(item.request.model_dump())
         for attempt in range(1, _MAX_TRIES):
             try:
-                job = self.submitter.submit(
+                submission = self.submitter.submit(
                     batch_owner(task_input.batch), request, f"{item.digest}:{attempt}"
-                ).job
+                )
             except IdempotencyMismatchError:
                 # An older version of the service wrote the same request in other words.
                 continue
+            job = submission.job
             ended_in_vain = job.state.is_terminal and job.state is not JobState.SUCCEEDED
             if not ended_in_vain or job.created_at >= task_input.started_at:
-                return job
-        return job
+                return submission
+        return submission
 
     def _tell(self, message: BatchMessage) -> None:
         self.queue.send(message.model_dump_json(exclude_none=True))

@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from pydantic import TypeAdapter, ValidationError
 
 from lambdas.domain.errors import ObjectNotFoundError, RefusedModelError
+from lambdas.domain.stopping import ServiceGate
 from lambdas.domain.validation import field_errors
 from nvfp4_ddim_contracts.incoming import (
     ORDER_NAME,
@@ -45,15 +46,17 @@ _PATH: TypeAdapter[str] = TypeAdapter(RelativePath)
 
 @dataclass(frozen=True)
 class ModelPreparer:
-    """Looks at dropped models.
+    """Looks at dropped models, while the service is not stopped.
 
     Attributes:
+        gate: Whether it is.
         dropped: Where they lie.
         releases: Where artifacts are published.
         max_bytes: Of one model's files together.
         quantizer: Names the program that quantises: another one makes another artifact.
     """
 
+    gate: ServiceGate
     dropped: DroppedFiles
     releases: ReleaseStore
     max_bytes: int
@@ -68,7 +71,11 @@ class ModelPreparer:
 
         Returns:
             Whether it is ready, needs no work, or is refused with the reason.
+
+        Raises:
+            ServiceStoppedError: Nothing may begin; asked again later, it goes on.
         """
+        self.gate.require_open()
         folder = order_folder(order_key)
         name = folder if folder is not None and is_incoming_name(folder) else None
         try:

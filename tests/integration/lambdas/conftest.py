@@ -15,9 +15,16 @@ from moto.backends import get_backend
 from moto.core import DEFAULT_ACCOUNT_ID as ACCOUNT_ID
 
 from lambdas.adapters.rsa_keys import RsaKeyPairs
-from nvfp4_ddim_contracts import GeneratedImage, GenerationRequest, GenerationResult, Provenance
+from nvfp4_ddim_contracts import (
+    GeneratedImage,
+    GenerationRequest,
+    GenerationResult,
+    Lane,
+    Provenance,
+)
 from nvfp4_ddim_contracts.generation import ImageFormat, Preset, Timings
 from nvfp4_ddim_contracts.keys import ASYNC_OUTPUT_PREFIX, job_input_key, live_pointer_key
+from nvfp4_ddim_contracts.machines import InstanceMachine, LaneMachines
 
 TABLE = "jobs"
 RESULTS = "results-bucket"
@@ -27,6 +34,7 @@ WEBHOOK_SECRET = "webhook-root"
 ENDPOINT = "endpoint"
 MODEL = "emoji-64"
 OWNER = "0123456789abcdef"
+MACHINES = LaneMachines(machines={Lane.ASYNC: InstanceMachine(instance_type="ml.g6.xlarge")})
 PICTURE = b"\x89PNG\r\n\x1a\n not really"
 
 # Functions get it from the stack; without it no metric can be written.
@@ -51,7 +59,7 @@ ENVIRONMENT = {
     "CDN_SIGNING_SECRET_ID": SECRET,
     "URL_LIFETIME_SECONDS": "600",
     "ENDPOINT_NAME": ENDPOINT,
-    "INSTANCE_TYPE": "ml.g6.xlarge",
+    "LANE_MACHINES": MACHINES.model_dump_json(),
     "MAX_ATTEMPTS": "2",
     "PEOPLE_USAGE_KEY": "people",
     "TOKEN_CLIENT_ID": "console",

@@ -93,7 +93,7 @@ def test_a_success_publishes_pictures_with_provenance(
     assert job["progress"] == {"step": 10, "total_steps": 10}
     assert job["provenance"]["execution_path"] == "cpu/fp32"
     assert job["timings"]["generate_seconds"] == 1
-    assert job["cost_estimate"]["instance_type"] == "ml.g6.xlarge"
+    assert job["cost_estimate"]["machine"] == "ml.g6.xlarge"
     assert job["cost_estimate"]["busy_seconds"] == 1.1
     (attempt,) = job["attempts"]
     assert attempt["number"] == 1
@@ -181,7 +181,7 @@ def test_the_sweep_expires_only_overdue_silent_jobs(
             UpdateExpression="SET deadline_at = :past, updated_at = :updated",
             ExpressionAttributeValues={":past": {"S": past}, ":updated": {"S": updated_at}},
         )
-    assert load("sweep_jobs")({}, context) == {"expired": 1}
+    assert load("sweep_jobs")({}, context) == {"expired": 1, "released": 0}
     states = [invoke("get_job", JOBS, job_id=job_id).body for job_id in (overdue, moving, fresh)]
     assert [job["state"] for job in states] == ["expired", "queued", "queued"]
     assert states[0]["error"]["type"].endswith("timed-out")

@@ -89,3 +89,33 @@ def test_a_stream_ends_before_its_function_does(
     started = datetime.now(UTC)
     assert [event.get("event") for event in events(iter(follow(job_id).chunks))] == [None, "state"]
     assert (datetime.now(UTC) - started).total_seconds() < 5
+
+
+def test_a_caller_with_too_many_open_streams_is_told_when_to_come_back(
+    world: SimpleNamespace,
+    cloud: SimpleNamespace,
+    follow: Callable[..., Any],
+    request_body: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MAX_EVENT_STREAMS_PER_CALLER", "2")
+    job_id = world.invoke("create_job", JOBS, body=request_body).body["id"]
+    streams = [follow(job_id) for _ in range(2)]
+    refused = follow(job_id)
+    assert refused.status == 429
+    assert refused.headers["Content-Type"] == "application/problem+json"
+    assert 0 < int(refused.headers["Retry-After"]) <= 60
+    problem = json.loads(b"".join(refused.chunks))
+    assert problem["type"] == "urn:nvfp4-ddim:problem:overloaded"
+
+    chunks = iter(streams[0].chunks)
+    next(chunks)
+    next(chunks)
+    chunks.close()
+    again = follow(job_id)
+    assert again.status == 200
+    world.invoke("cancel_job", JOBS, job_id=job_id)
+    for response in (again, streams[1]):
+        assert list(events(iter(response.chunks)))[-1]["event"] == "done"
+    item = cloud.dynamodb.get_item(TableName=TABLE, Key={"pk": {"S": f"streams#{OWNER}"}})["Item"]
+    assert set(item) == {"pk", "expires_at"}

@@ -15,6 +15,7 @@ from lambdas.domain.errors import (
     ObjectNotFoundError,
     TransitionRefusedError,
 )
+from lambdas.domain.holding import JobReleaser
 from lambdas.domain.jobs import JobService
 from lambdas.domain.measuring import JobLatency
 from lambdas.domain.recording import ResultRecorder
@@ -27,13 +28,21 @@ from lambdas.domain.records import (
     Transition,
     UploadForm,
 )
-from lambdas.domain.stopping import ServiceSwitch, SubmissionGate
+from lambdas.domain.stopping import ServiceGate, ServiceSwitch
+from lambdas.domain.stream_limits import StreamLimiter
 from lambdas.domain.submission import JobSubmitter, SubmissionPolicy
 from lambdas.domain.sweeping import JobSweeper
 from lambdas.domain.task_inputs import TaskInputs
 from nvfp4_ddim_contracts import JobRequest, JobState, Lane, Preset
 from nvfp4_ddim_contracts.jobs import is_legal
+from nvfp4_ddim_contracts.machines import (
+    FunctionMachine,
+    InstanceMachine,
+    LaneMachines,
+    ServerlessMachine,
+)
 from nvfp4_ddim_contracts.models import LiveModel
+from nvfp4_ddim_contracts.pricing import LambdaArchitecture
 
 # Functions get it from the stack; without it no metric can be written.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Nvfp4Ddim/test")
@@ -46,6 +55,15 @@ MODEL = LiveModel(
     artifact_bytes=1,
     native_width=64,
     native_height=64,
+)
+
+MACHINES = LaneMachines(
+    machines={
+        Lane.ASYNC: InstanceMachine(instance_type="ml.c7i.xlarge"),
+        Lane.LAMBDA: FunctionMachine(architecture=LambdaArchitecture.ARM64, memory_mb=4_096),
+        Lane.REALTIME: InstanceMachine(instance_type="ml.g6.xlarge"),
+        Lane.SERVERLESS: ServerlessMachine(memory_mb=6_144),
+    }
 )
 
 
@@ -232,6 +250,37 @@ class FakeInference:
         self.calls.append((job_id, input_uri))
 
 
+class FakeHeldJobs:
+    """Keeps the notes in the jobs of `FakeJobs`."""
+
+    def __init__(self, jobs: FakeJobs) -> None:
+        self.jobs = jobs
+
+    def hold(self, job_id: str, attempt: int) -> bool:
+        job = self.jobs.items[job_id]
+        if job.state.is_terminal or job.attempt != attempt or job.held_attempt == attempt:
+            return False
+        self.jobs.items[job_id] = job.model_copy(update={"held_attempt": attempt})
+        return True
+
+    def all(self) -> Iterator[JobRecord]:
+        for job in list(self.jobs.items.values()):
+            if job.held_attempt == job.attempt and not job.state.is_terminal:
+                yield job
+
+    def release(self, job_id: str, attempt: int) -> bool:
+        job = self.jobs.items[job_id]
+        if job.state.is_terminal or not job.held_attempt == job.attempt == attempt:
+            return False
+        changes = {
+            "held_attempt": None,
+            "dispatched_attempt": attempt - 1,
+            "state": JobState.QUEUED,
+        }
+        self.jobs.items[job_id] = job.model_copy(update=changes)
+        return True
+
+
 class FakeStopFlag:
     def __init__(self) -> None:
         self.stop: ServiceStop | None = None
@@ -247,6 +296,29 @@ class FakeStopFlag:
 
     def clear(self) -> None:
         self.stop = None
+
+
+class FakeSlots:
+    """Leases by caller and slot."""
+
+    def __init__(self) -> None:
+        self.leases: dict[str, dict[int, int]] = {}
+        self.on_take: Any = None
+
+    def taken(self, owner: str) -> dict[int, int]:
+        return dict(self.leases.get(owner, {}))
+
+    def take(self, owner: str, slot: int, *, now_ms: int, until_ms: int) -> bool:
+        if self.on_take:
+            self.on_take()
+        if self.taken(owner).get(slot, 0) > now_ms:
+            return False
+        self.leases.setdefault(owner, {})[slot] = until_ms
+        return True
+
+    def free(self, owner: str, slot: int, until_ms: int) -> None:
+        if self.taken(owner).get(slot) == until_ms:
+            del self.leases[owner][slot]
 
 
 class FakeMeter:
@@ -292,6 +364,7 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
     stop_flag, capacity, meter = FakeStopFlag(), FakeCapacity(), FakeMeter()
     policy = SubmissionPolicy(MODEL.name, timedelta(days=1), timedelta(minutes=10))
     ids, uploads = FakeIds(), FakeUploads()
+    gate, held, slots = ServiceGate(stop_flag, clock), FakeHeldJobs(jobs), FakeSlots()
     return SimpleNamespace(
         clock=clock,
         jobs=jobs,
@@ -311,12 +384,17 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
             clock,
             ids,
             policy,
-            SubmissionGate(stop_flag, clock),
+            gate,
             TaskInputs(uploads, ids),
         ),
-        dispatcher=JobDispatcher(jobs, objects, {Lane.ASYNC: inference}),
-        recorder=ResultRecorder(jobs, objects, clock, max_attempts, "ml.c7i.xlarge", meter),
-        sweeper=JobSweeper(jobs, clock),
+        dispatcher=JobDispatcher(jobs, objects, {Lane.ASYNC: inference}, gate, held),
+        recorder=ResultRecorder(jobs, objects, clock, max_attempts, MACHINES, meter),
+        sweeper=JobSweeper(jobs, clock, gate, JobReleaser(held)),
+        gate=gate,
+        slots=slots,
+        limiter=StreamLimiter(slots, clock, 3),
+        held=held,
+        releaser=JobReleaser(held),
     )
 
 

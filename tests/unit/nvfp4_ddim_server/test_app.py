@@ -41,6 +41,12 @@ def test_json_answer(make_client: Any, pipeline: Any) -> None:
     assert result.timings.generate_seconds >= 0
 
 
+@pytest.mark.parametrize("told", [None, "ml.g6.xlarge"])
+def test_an_answer_names_the_machine_that_the_server_was_told(make_client: Any, told: Any) -> None:
+    answer = make_client(instance_type=told).post("/invocations", json=PEAR)
+    assert GenerationResult.model_validate_json(answer.content).instance_type == told
+
+
 def test_json_data_is_plain_base64(make_client: Any) -> None:
     data = make_client().post("/invocations", json=PEAR).json()["images"][0]["data"]
     assert base64.b64decode(data, validate=True).startswith(b"\x89PNG")

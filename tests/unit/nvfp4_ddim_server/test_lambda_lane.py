@@ -25,6 +25,14 @@ class FakeBoard:
     def __init__(self) -> None:
         self.request: Any = REQUEST
         self.answers: list[tuple[str, int, bytes]] = []
+        self.stopped = False
+        self.held: list[InferenceTask] = []
+
+    def is_stopped(self) -> bool:
+        return self.stopped
+
+    def hold(self, task: InferenceTask) -> None:
+        self.held.append(task)
 
     def read(self, task: InferenceTask) -> bytes:
         assert task == TASK
@@ -71,6 +79,17 @@ def test_answers_as_the_container_does_and_loads_once(
     assert len(pipeline.calls) == 1 + 2  # the warm-up and two pictures
     lane.close()  # waits for the reporters' threads
     assert sink.reports[-1] == (JOB, 2, 2)
+
+
+def test_a_stopped_service_loads_no_model_and_the_job_waits(
+    make_lane: Any, board: FakeBoard, pipeline: Any
+) -> None:
+    lane = make_lane()
+    board.stopped = True
+    assert lane.carry_out(TASK) is None
+    assert (board.held, board.answers, pipeline.calls) == ([TASK], [], [])
+    board.stopped = False
+    assert lane.carry_out(TASK) == 200
 
 
 def test_a_request_that_is_wrong_is_answered_with_a_problem(

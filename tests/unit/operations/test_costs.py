@@ -8,11 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+from infra.lane_options import Architecture, LambdaLane, Lanes, RealtimeLane, ServerlessLane
 from infra.stages import stage_config
-from nvfp4_ddim_contracts.pricing import SAGEMAKER_USD_PER_HOUR
+from nvfp4_ddim_contracts import Lane
+from nvfp4_ddim_contracts.pricing import (
+    SAGEMAKER_USD_PER_HOUR,
+    LambdaArchitecture,
+    function_price,
+)
 from operations.cli import app
-from operations.costs import Assumptions, Load, StageCost, measured_seconds, stage_cost
-from operations.errors import UnknownPriceError
+from operations.costs import Assumptions, LaneCost, StageCost, stage_cost
+from operations.errors import UnknownPriceError, WrongShareError
+from operations.load import Load, measured_seconds, read_shares
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "guides" / "costs.md"
 DAY = 86_400
@@ -28,8 +35,7 @@ def test_work_is_the_machines_time_at_its_price() -> None:
     (lane,) = cost.lanes
     hourly = SAGEMAKER_USD_PER_HOUR["ml.g6.xlarge"]
     assert lane.machine_usd_per_image == pytest.approx(hourly * 2 / 3600)
-    work = lane.usd_per_month - lane.idle_usd_per_month
-    assert work == pytest.approx(hourly * 2 / 3600 * 500 * 30)
+    assert lane.work_usd_per_month == pytest.approx(hourly * 2 / 3600 * 500 * 30)
 
 
 def test_a_burst_pays_a_start_the_notice_and_the_cooldown() -> None:
@@ -65,6 +71,84 @@ def test_the_parts_make_the_whole_and_no_machine_runs_for_more_than_the_day(
 def test_more_work_than_the_machines_can_do_is_told() -> None:
     with pytest.raises(UnknownPriceError, match="more than 4 machines"):
         estimate(200_000, seconds=2)
+
+
+def with_lanes(images: int = 1_000, **shares: int) -> dict[Lane, LaneCost]:
+    """A stage with every lane; shares in per cent."""
+    lanes = Lanes(
+        function=LambdaLane(memory_mb=2_048, architecture=Architecture.ARM64),
+        realtime=RealtimeLane(instance_type="ml.g6.xlarge", min_instances=2, max_pixel_steps=1),
+        serverless=ServerlessLane(memory_mb=3_072),
+    )
+    load = Load(
+        images_per_day=images,
+        seconds_per_image=2,
+        bursts_per_day=1,
+        shares={Lane(name): share for name, share in shares.items()},
+    )
+    cost = stage_cost(dataclasses.replace(stage_config("dev"), lanes=lanes), load, Assumptions())
+    total = sum(lane.usd_per_month for lane in cost.lanes)
+    services = cost.services_usd_per_image * images * 30 + cost.standing_usd_per_month
+    assert cost.usd_per_month == pytest.approx(total + services)
+    return {lane.lane: lane for lane in cost.lanes}
+
+
+def test_every_lane_has_its_price_of_a_picture_and_what_it_costs_idle() -> None:
+    lanes = with_lanes()
+    assert list(lanes) == [Lane.ASYNC, Lane.REALTIME, Lane.LAMBDA, Lane.SERVERLESS]
+    assert lanes[Lane.SERVERLESS].machine_usd_per_image == pytest.approx(2 * 0.00006)
+    function = function_price(LambdaArchitecture.ARM64, 2_048)
+    assert lanes[Lane.LAMBDA].machine_usd_per_image == pytest.approx(function.usd(2))
+    for lane in (Lane.LAMBDA, Lane.SERVERLESS):
+        assert lanes[lane].usd_per_month == 0
+    hourly = SAGEMAKER_USD_PER_HOUR["ml.g6.xlarge"]
+    assert lanes[Lane.REALTIME].idle_usd_per_month == pytest.approx(2 * 24 * 30 * hourly)
+    assert lanes[Lane.ASYNC].images_per_month == 30_000
+
+
+def test_shares_move_pictures_and_a_standing_machine_costs_no_more_for_them() -> None:
+    before, after = with_lanes(), with_lanes(**{"lambda": 30, "realtime": 50})
+    assert after[Lane.LAMBDA].images_per_month == pytest.approx(9_000)
+    assert after[Lane.ASYNC].images_per_month == pytest.approx(6_000)
+    assert after[Lane.LAMBDA].idle_usd_per_month == 0
+    standing = (before[Lane.REALTIME].usd_per_month, after[Lane.REALTIME].usd_per_month)
+    assert standing[0] == pytest.approx(standing[1])
+
+
+@pytest.mark.parametrize("shares", [{"lambda": 101}, {"lambda": 60, "realtime": 41}, {"async": 1}])
+def test_shares_that_do_not_add_up_are_told(shares: dict[str, int]) -> None:
+    with pytest.raises(WrongShareError):
+        with_lanes(**shares)
+
+
+def test_a_real_time_endpoint_that_is_too_small_is_told() -> None:
+    with pytest.raises(UnknownPriceError, match="lane realtime"):
+        with_lanes(100_000, realtime=100)
+
+
+def test_a_share_of_a_lane_that_is_not_there_is_told() -> None:
+    result = CliRunner().invoke(app, ["cost", "--stage", "dev", "--share", "lambda=10"])
+    assert isinstance(result.exception, WrongShareError)
+    assert "no lane lambda" in str(result.exception)
+
+
+def test_the_local_stages_function_has_its_rows() -> None:
+    arguments = ["cost", "--stage", "local", "--share", "lambda=25"]
+    output = CliRunner().invoke(app, arguments).output
+    assert "function lane, Lambda, 4096 MB, x86_64: work" in output
+    assert "Assumed share of the function lane: 25 %" in output
+
+
+@pytest.mark.parametrize("text", ["lambda", "lambda=x", "lambda=-1", "gpu=3", "=3"])
+def test_a_share_that_is_none_is_told(text: str) -> None:
+    with pytest.raises(WrongShareError, match="LANE=PER_CENT"):
+        read_shares([text])
+
+
+def test_a_lane_has_one_share() -> None:
+    assert read_shares(["lambda=3", "realtime=4"]) == {Lane.LAMBDA: 3, Lane.REALTIME: 4}
+    with pytest.raises(WrongShareError):
+        read_shares(["lambda=3", "lambda=4"])
 
 
 def test_a_machine_without_a_price_is_told() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lambdas.domain.calling import EndpointCaller
+from lambdas.domain.calling import EndpointCaller, NotCalled
 from lambdas.domain.jobs import JobService
 from lambdas.domain.notifications import parse_notification
 from nvfp4_ddim_contracts import InferenceTask, JobRequest, Lane
@@ -33,7 +33,9 @@ class FakeAnnouncements:
 @pytest.fixture
 def line(world: SimpleNamespace) -> SimpleNamespace:
     endpoint, announcements = FakeEndpoint(), FakeAnnouncements()
-    caller = EndpointCaller(world.jobs, world.objects, endpoint, announcements, "a-function")
+    caller = EndpointCaller(
+        world.jobs, world.objects, endpoint, announcements, "a-function", world.gate, world.held
+    )
     return SimpleNamespace(endpoint=endpoint, announcements=announcements, caller=caller)
 
 
@@ -77,6 +79,21 @@ def test_nothing_is_called_for_a_job_that_has_ended(
 ) -> None:
     task = dispatched(world, heart)
     JobService(world.jobs, world.clock).cancel(OWNER, task.job_id)
-    assert line.caller.carry_out(task) is None
+    assert line.caller.carry_out(task) is NotCalled.UNWANTED
     assert not line.endpoint.calls
     assert not line.announcements.messages
+
+
+def test_a_stopped_service_calls_nothing_and_the_job_waits(
+    world: SimpleNamespace, line: SimpleNamespace, heart: JobRequest
+) -> None:
+    task = dispatched(world, heart)
+    world.switch.stop("We move house.")
+    world.clock.seconds = 10
+    assert line.caller.carry_out(task) is NotCalled.HELD
+    assert not line.endpoint.calls
+    assert not line.announcements.messages
+    assert [job.id for job in world.held.all()] == [task.job_id]
+    world.switch.resume()
+    world.clock.seconds = 20
+    assert line.caller.carry_out(task) == 200

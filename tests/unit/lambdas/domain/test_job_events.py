@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from lambdas.domain.errors import JobNotFoundError
+from lambdas.domain.errors import JobNotFoundError, TooManyStreamsError
 from lambdas.domain.job_events import HEARTBEAT_SECONDS, JobChange, JobEventName, JobWatcher
 from lambdas.domain.presenting import JobPresenter
 from lambdas.domain.records import JobRecord, Transition
@@ -15,7 +15,8 @@ OWNER = "a" * 16
 
 @pytest.fixture
 def watcher(world: SimpleNamespace) -> JobWatcher:
-    return JobWatcher(world.service, JobPresenter(world.signer, world.clock), world.clock)
+    presenter = JobPresenter(world.signer, world.clock)
+    return JobWatcher(world.service, presenter, world.clock, world.limiter)
 
 
 @pytest.fixture
@@ -129,3 +130,34 @@ def test_a_job_that_is_deleted_ends_the_stream(
 ) -> None:
     world.clock.on_sleep = world.jobs.items.clear
     assert names(list(watcher.watch(OWNER, job.id, None, 60) or ())) == ["state"]
+
+
+def test_a_caller_follows_so_many_jobs_at_a_time_and_no_more(
+    watcher: JobWatcher, job: JobRecord, world: SimpleNamespace
+) -> None:
+    open_streams = [watcher.watch(OWNER, job.id, None, 60) for _ in range(3)]
+    with pytest.raises(TooManyStreamsError) as refused:
+        watcher.watch(OWNER, job.id, None, 60)
+    assert refused.value.retry_after_seconds == 65
+    first = open_streams[0]
+    assert first is not None
+    next(first)
+    first.close()  # type: ignore[attr-defined]
+    assert watcher.watch(OWNER, job.id, None, 60) is not None
+
+
+def test_a_stream_that_has_ended_counts_no_more(
+    watcher: JobWatcher, job: JobRecord, world: SimpleNamespace
+) -> None:
+    world.service.cancel(OWNER, job.id)
+    for _ in range(10):
+        assert names(list(watcher.watch(OWNER, job.id, None, 60) or ())) == ["done"]
+    assert world.slots.taken(OWNER) == {}
+
+
+def test_who_knows_the_end_needs_no_slot(
+    watcher: JobWatcher, job: JobRecord, world: SimpleNamespace
+) -> None:
+    world.service.cancel(OWNER, job.id)
+    assert watcher.watch(OWNER, job.id, "1-cancelled-0", 60) is None
+    assert world.slots.leases == {}

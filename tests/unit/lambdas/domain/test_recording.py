@@ -9,7 +9,8 @@ from lambdas.domain.failures import classify_failure
 from lambdas.domain.notifications import InferenceNotification, parse_notification
 from lambdas.domain.recording import Outcome
 from lambdas.domain.records import JobRecord, Transition
-from nvfp4_ddim_contracts import JobRequest, JobState, Problem, ProblemType
+from nvfp4_ddim_contracts import JobRequest, JobState, Lane, Problem, ProblemType
+from nvfp4_ddim_contracts.machines import LaneMachines
 
 OWNER = "a" * 16
 URI = "s3://results/async/output/answer.out"
@@ -62,13 +63,43 @@ def test_a_twin_that_was_faster_keeps_its_pictures(world: SimpleNamespace, job: 
 def test_a_success_says_what_it_cost(world: SimpleNamespace, job: JobRecord) -> None:
     world.recorder.record(_success(job))
     estimate = world.jobs.get(job.id).cost_estimate
-    assert (estimate.busy_seconds, estimate.instance_type) == (1, "ml.c7i.xlarge")
+    assert (estimate.busy_seconds, estimate.machine) == (1, "ml.c7i.xlarge")
 
 
-def test_an_unpriced_machine_costs_nothing_known(world: SimpleNamespace, job: JobRecord) -> None:
-    recorder = replace(world.recorder, instance_type="ml.unheard-of.xlarge")
+@pytest.mark.parametrize(
+    ("lane", "machine"),
+    [
+        (Lane.LAMBDA, "Lambda, 4096 MB, arm64"),
+        (Lane.REALTIME, "ml.g6.xlarge"),
+        (Lane.SERVERLESS, "serverless endpoint, 6144 MB"),
+    ],
+)
+def test_each_lane_costs_what_its_machine_costs(
+    world: SimpleNamespace, job: JobRecord, lane: Lane, machine: str
+) -> None:
+    world.jobs.items[job.id] = job.model_copy(update={"lane": lane})
+    world.recorder.record(_success(job))
+    estimate = world.jobs.get(job.id).cost_estimate
+    assert (estimate.busy_seconds, estimate.machine) == (1, machine)
+    assert 0 < estimate.usd < 0.001
+
+
+def test_an_unknown_machine_costs_nothing_known(world: SimpleNamespace, job: JobRecord) -> None:
+    recorder = replace(world.recorder, machines=LaneMachines())
     assert recorder.record(_success(job)) is Outcome.SUCCEEDED
     assert world.jobs.get(job.id).cost_estimate is None
+
+
+@pytest.mark.parametrize(("told", "found"), [("ml.g5.xlarge", True), ("ml.unheard-of", False)])
+def test_the_container_knows_its_machine_best(
+    world: SimpleNamespace, job: JobRecord, told: str, found: bool
+) -> None:
+    answer = json.loads(world.objects.items["async/output/answer.out"])
+    answer["instance_type"] = told
+    world.objects.items["async/output/answer.out"] = json.dumps(answer).encode()
+    assert world.recorder.record(_success(job)) is Outcome.SUCCEEDED
+    estimate = world.jobs.get(job.id).cost_estimate
+    assert (estimate is not None and estimate.machine == told) is found
 
 
 def test_an_answer_that_is_not_there_comes_again(world: SimpleNamespace, job: JobRecord) -> None:

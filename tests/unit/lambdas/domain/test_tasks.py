@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lambdas.domain.dispatching import Dispatch
 from lambdas.domain.errors import (
     InvalidRequestError,
     LaneUnavailableError,
@@ -101,7 +102,7 @@ def test_the_container_is_handed_keys(world: SimpleNamespace) -> None:
     key = upload_key(OWNER, UPLOAD_ID)
     world.uploads.items[key] = StoredUpload(key, "image/png", 9)
     job = submit(world, make({"upload": UPLOAD_ID}))
-    assert world.dispatcher.dispatch(job.id)
+    assert world.dispatcher.dispatch(job.id) is Dispatch.DONE
     body = world.objects.items[job_input_key(job.id, 1)]
     message = InvocationRequest.model_validate_json(body)
     assert message.upload_keys == {UPLOAD_ID: key}

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 from pydantic import ValidationError
 
-from lambdas.domain.errors import UploadNotFoundError
+from lambdas.domain.errors import ServiceStoppedError, UploadNotFoundError
 from lambdas.domain.records import StoredUpload
 from lambdas.domain.uploads import UploadIssuer, find_upload
 from nvfp4_ddim_contracts.keys import upload_key
@@ -22,7 +22,7 @@ OWNER, OTHER = "0123456789abcdef", "fedcba9876543210"
 
 @pytest.fixture
 def issuer(world: SimpleNamespace) -> UploadIssuer:
-    return UploadIssuer(world.uploads, world.clock, world.ids)
+    return UploadIssuer(world.uploads, world.clock, world.ids, world.gate)
 
 
 def test_a_form_is_bound_to_owner_type_size_and_time(
@@ -79,3 +79,14 @@ def test_an_id_is_no_path(world: SimpleNamespace, issuer: UploadIssuer, crooked:
 def test_other_types_sizes_and_addresses_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         UploadRequest.model_validate({"content_type": "image/png", "size_bytes": 1, **wrong})
+
+
+def test_a_stopped_service_gives_no_place_for_a_file(
+    world: SimpleNamespace, issuer: UploadIssuer
+) -> None:
+    world.switch.stop("We move house.")
+    with pytest.raises(ServiceStoppedError, match="We move house"):
+        issuer.issue(OWNER, REQUEST)
+    world.switch.resume()
+    world.clock.seconds = 10
+    assert issuer.issue(OWNER, REQUEST).url

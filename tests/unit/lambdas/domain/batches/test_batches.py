@@ -16,10 +16,16 @@ from lambdas.domain.batches.preparing import BatchPreparer
 from lambdas.domain.batches.records import BatchRun, BatchTask, TaskInput, TaskOutput
 from lambdas.domain.batches.settling import BatchAnnouncer, BatchSettler
 from lambdas.domain.batches.submitting import BatchSubmitter
-from lambdas.domain.errors import InvalidBatchError, NotificationError, ObjectNotFoundError
+from lambdas.domain.errors import (
+    InvalidBatchError,
+    NotificationError,
+    ObjectNotFoundError,
+    ServiceStoppedError,
+)
 from lambdas.domain.records import JobRecord, StoredImage, Transition
 from nvfp4_ddim_contracts import ImageFormat, JobState, Timings
 from nvfp4_ddim_contracts.batches import BatchItem, BatchRowState
+from nvfp4_ddim_contracts.pricing import instance_price
 
 KEY = "batches/pets/manifest.jsonl"
 ROWS = ['{"id": "fox", "prompt": "fox"}', '{"id": "owl", "prompt": "owl"}', "{"]
@@ -111,7 +117,7 @@ def batch(world: SimpleNamespace) -> SimpleNamespace:
         queue=queue,
         tokens=tokens,
         world=world,
-        preparer=BatchPreparer(files, world.clock),
+        preparer=BatchPreparer(files, world.clock, world.gate),
         submitter=BatchSubmitter(
             world.submitter,
             world.jobs,
@@ -124,7 +130,7 @@ def batch(world: SimpleNamespace) -> SimpleNamespace:
         ),
         announcer=BatchAnnouncer(queue),
         settler=BatchSettler(world.jobs, tasks, world.objects, files, tokens),
-        finisher=BatchFinisher(files, world.clock, "ml.g6.xlarge", 10.0),
+        finisher=BatchFinisher(files, world.clock, 10.0),
     )
 
 
@@ -142,7 +148,7 @@ def end(batch: SimpleNamespace, job: JobRecord, state: JobState) -> None:
     image = StoredImage(
         key=f"results/{job.id}/0.png", seed=7, width=8, height=8, image_format=ImageFormat.PNG
     )
-    done = state is JobState.SUCCEEDED
+    done, price = state is JobState.SUCCEEDED, instance_price("ml.g6.xlarge")
     if done:
         batch.world.objects.items[image.key] = job.id.encode()
     changed = batch.world.jobs.apply(
@@ -154,6 +160,7 @@ def end(batch: SimpleNamespace, job: JobRecord, state: JobState) -> None:
             timings=Timings(queue_seconds=1, generate_seconds=2, encode_seconds=1)
             if done
             else None,
+            cost_estimate=price and price.estimate(3) if done else None,
         )
     )
     assert batch.announcer.announce(changed)
@@ -245,7 +252,7 @@ def test_a_rerun_makes_only_what_failed(batch: SimpleNamespace) -> None:
     summary = json.loads(batch.files.get("batches/pets/summary.json"))
     assert summary["states"] == {"succeeded": 2, "invalid": 1}
     assert (summary["reused"], summary["busy_seconds"]) == (1, 3.0)
-    assert summary["cost"]["usd"] == pytest.approx(3 * 1.1267 / 3600)
+    assert summary["cost_usd"] == pytest.approx(3 * 1.1267 / 3600)
     third = batch.preparer.prepare(KEY, "three")
     run_map(batch, third, "t3")
     assert len(batch.world.jobs.items) == 3
@@ -253,11 +260,13 @@ def test_a_rerun_makes_only_what_failed(batch: SimpleNamespace) -> None:
 
 def test_a_task_begun_again_waits_for_the_same_jobs(batch: SimpleNamespace) -> None:
     run = batch.preparer.prepare(KEY, "one")
-    batch.submitter.submit(task_of(batch, run, "lost"))
+    made = batch.submitter.submit(task_of(batch, run, "lost"))
+    assert (made.pending, made.created) == (2, 2)
     fox, owl = batch.world.jobs.items.values()
     end(batch, fox, JobState.FAILED)
     batch.queue.sent.clear()
-    batch.submitter.submit(task_of(batch, run, "new"))
+    again = batch.submitter.submit(task_of(batch, run, "new"))
+    assert (again.pending, again.created) == (2, 0)
     assert list(batch.world.jobs.items) == [fox.id, owl.id]
     # What ended before the new task was there is told to it anew.
     assert [json.loads(each) for each in batch.queue.sent] == [{"job_id": fox.id}]
@@ -331,3 +340,16 @@ def test_strange_messages_are_refused(batch: SimpleNamespace, message: str) -> N
 
 def test_a_task_that_is_gone_is_no_error(batch: SimpleNamespace) -> None:
     assert batch.settler.settle('{"task_id": "none"}') == 0
+
+
+def test_a_manifest_that_is_dropped_while_the_service_is_stopped_waits(
+    batch: SimpleNamespace,
+) -> None:
+    batch.world.switch.stop("We move house.")
+    before = dict(batch.files.items)
+    with pytest.raises(ServiceStoppedError, match="We move house"):
+        batch.preparer.prepare(KEY, "one")
+    assert batch.files.items == before
+    batch.world.switch.resume()
+    batch.world.clock.seconds = 10
+    assert batch.preparer.prepare(KEY, "one").rows == 2

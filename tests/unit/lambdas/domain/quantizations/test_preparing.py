@@ -1,8 +1,10 @@
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from lambdas.domain.errors import ServiceStoppedError
 from lambdas.domain.quantizations.preparing import MAX_FILES, ModelPreparer
 from lambdas.domain.quantizations.records import Readiness
 from nvfp4_ddim_contracts.incoming import (
@@ -17,8 +19,8 @@ ORDER = "incoming/tiny/quantize.json"
 
 
 @pytest.fixture
-def preparer(dropped: Any, releases: Any) -> ModelPreparer:
-    return ModelPreparer(dropped, releases, max_bytes=1_000, quantizer="image:1")
+def preparer(world: SimpleNamespace, dropped: Any, releases: Any) -> ModelPreparer:
+    return ModelPreparer(world.gate, dropped, releases, max_bytes=1_000, quantizer="image:1")
 
 
 def test_a_good_model_is_ready_and_its_task_is_written(
@@ -154,3 +156,16 @@ def test_what_was_made_before_needs_no_work_while_it_is_whole(
     dropped.items[ORDER] = json.dumps({"license": "CC0-1.0"}).encode()
     dropped.items["incoming/tiny/unet/config.json"] = b"[]"
     assert preparer.prepare(ORDER, "run-5").readiness is Readiness.READY
+
+
+def test_nothing_is_begun_while_the_service_is_stopped(
+    preparer: ModelPreparer, world: SimpleNamespace, dropped: Any
+) -> None:
+    world.switch.stop("We move house.")
+    before = dict(dropped.items)
+    with pytest.raises(ServiceStoppedError, match="We move house"):
+        preparer.prepare(ORDER, "run-1")
+    assert dropped.items == before
+    world.switch.resume()
+    world.clock.seconds = 10
+    assert preparer.prepare(ORDER, "run-1").readiness is Readiness.READY
