@@ -28,7 +28,7 @@ def _entry(event: dict[str, Any], _context: LambdaContext) -> dict[str, int]:
         "Submitted",
         batch=task.batch,
         rows=len(task.items),
-        created=made.created,
+        new_jobs=made.created,
         pending=made.pending,
     )
     count("JobsCreated", made.created)
