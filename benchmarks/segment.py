@@ -41,6 +41,7 @@ from benchmarks.uses.segment_metrics import (
 )
 from benchmarks.uses.segment_pictures import draw_examples, draw_risk_coverage
 from benchmarks.uses.segment_process import command_cost
+from benchmarks.uses.segment_touching import touching_claims
 from nvfp4_ddim_optimizer.artifacts import load_artifact
 from nvfp4_ddim_optimizer.artifacts.layout import MODEL_INDEX_NAME
 from nvfp4_ddim_optimizer.nn import Residency, set_residency
@@ -278,6 +279,7 @@ def main(
     _, cut = load_supervised(supervised)
     claims = _claims(rows, note) + _kinds(rows, unlike)
     claims += _smoothed(rows, images, dict.fromkeys(("unet", "unet_views"), cut))
+    claims += touching_claims(images.masks)
     seconds, peak, pixels = command_cost(artifact, samples)
     side = int(pixels**0.5)
     claims += [

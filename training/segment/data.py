@@ -32,7 +32,7 @@ __all__ = [
 SPLIT_FILE = Path(__file__).with_name("split.json")
 HELD_OUT, VALIDATION = 100, 44
 # Two images whose coarse pictures correlate this much in some orientation may show the same place.
-SAME_PLACE = 0.5
+SAME_PLACE = 0.7
 GREY = 0.05  # mean difference between colours
 
 
