@@ -19,13 +19,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
 
-import psutil
 import typer
 from PIL import Image, ImageDraw, ImageFont
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.claims import DOCS, Claim, write_claims
+from benchmarks.uses.compress_process import command_peaks
 from benchmarks.uses.picture_codecs import CODECS, code_to_size, jpeg_of_size
 from benchmarks.uses.picture_metrics import measure, word_accuracy
 from nvfp4_ddim_optimizer import OptimizationPipeline
@@ -285,13 +285,16 @@ def main(
     common = [
         Claim("encode_seconds", _mean(ours, "encode_s"), "s", 5.0, "lower", "CPU time, 768x512"),
         Claim("decode_seconds", _mean(ours, "decode_s"), "s", 5.0, "lower", "CPU time, 768x512"),
-        Claim(
-            "process_peak_bytes",
-            float(psutil.Process().memory_info().rss),
-            "bytes",
-            None,
-            "lower",
-            "resident memory after all pictures, with both models, the codecs and the measures",
+        *(
+            Claim(
+                f"{name}_peak_bytes",
+                peak,
+                "bytes",
+                None,
+                "lower",
+                f"`nvfp4-ddim {name.split('_')[0]}`",
+            )
+            for name, peak in command_peaks(paths[0], artifact, 0.1).items()
         ),
     ]
     claims = [*_claims(found), *_precision_claims(rows), *_page_claims(pages), *common]

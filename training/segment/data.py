@@ -32,7 +32,7 @@ __all__ = [
 SPLIT_FILE = Path(__file__).with_name("split.json")
 HELD_OUT, VALIDATION = 100, 44
 # Two images whose coarse pictures correlate this much in some orientation may show the same place.
-SAME_PLACE = 0.5
+SAME_PLACE = 0.7
 GREY = 0.05  # mean difference between colours
 
 
@@ -62,8 +62,6 @@ def load_pairs(data: Path) -> Pairs:
 def make_split(images: Tensor, seed: int) -> dict[str, list[int]]:
     """Held-out, validation and training positions; images that look alike stay together.
 
-    `unlike_training` are those held-out images that have look-alikes, all of them held out.
-
     Args:
         images: Normalised, [N, 4, H, W].
         seed: Of the permutation.
@@ -84,8 +82,6 @@ def make_split(images: Tensor, seed: int) -> dict[str, list[int]]:
             split["validation"] += members
         else:
             split["training"] += members
-    members = np.bincount(group, minlength=len(group))[group]
-    split["unlike_training"] = [i for i in split["held_out"] if members[i] > 1]
     return {name: sorted(index) for name, index in split.items()}
 
 

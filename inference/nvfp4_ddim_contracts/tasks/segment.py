@@ -78,7 +78,7 @@ class SegmentParameters(Contract):
 
 
 class InstanceReport(Contract):
-    """One connected piece of the mask."""
+    """One piece of the mask; pieces that touch are parted where the neck is narrow."""
 
     slice: int = Field(ge=0, description="From 0.")
     label: int = Field(ge=1, description="Its number within the slice.")

@@ -1,4 +1,4 @@
-"""From a mask to its connected pieces, and to a picture that shows them."""
+"""From a mask to its pieces, and to a picture that shows them."""
 
 import csv
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from .touching import part_touching
+
 __all__ = ["Instance", "draw_overlay", "find_instances", "instances_csv"]
 
-# Pixels that touch at a corner belong to one piece.
-_EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
 _EDGE_COLOUR = np.array([255, 210, 0], np.float32)
 _DOUBT_COLOUR = np.array([255, 0, 110], np.float32)
 _SHOWN_DOUBT = 0.5
@@ -20,7 +20,7 @@ _SHOWN_DOUBT = 0.5
 
 @dataclass(frozen=True)
 class Instance:
-    """One connected piece of a mask.
+    """One piece of a mask.
 
     Attributes:
         slice: Which slice it lies in, from 0.
@@ -49,7 +49,7 @@ def find_instances(
     slice_index: int = 0,
     pixel_mm2: float | None = None,
 ) -> tuple[NDArray[np.int32], list[Instance]]:
-    """Label the pieces of a mask; those that are too small are dropped.
+    """Label the pieces of a mask, those that touch apart; too small ones are dropped.
 
     Args:
         mask: [H, W].
@@ -61,9 +61,10 @@ def find_instances(
     Returns:
         Labels [H, W] int32, 0 outside, and the instances in the labels' order.
 
-    Source: connected components and centres by scipy.ndimage.
+    Source: `part_touching`; centres by scipy.ndimage.
     """
-    raw, count = ndimage.label(mask, structure=_EIGHT_NEIGHBOURS)
+    raw = part_touching(mask)
+    count = int(raw.max())
     sizes = np.bincount(raw.ravel(), minlength=count + 1)
     kept = np.flatnonzero(sizes >= min_area)
     kept = kept[kept > 0]
