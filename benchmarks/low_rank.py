@@ -42,6 +42,7 @@ _PARTS = (
 _BRANCH_BITS = 16
 _PICTURES, _SEED = 32, 2_000_000
 _LAYERS_OF_EACH_KIND = 4
+_LEAST_SHARE = 1e-6  # of the largest singular value, below which a direction is never used
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class _Layer:
     weight: Tensor
     statistics: InputStatistics
     root: Tensor  # H^(1/2), [C, C]
+    inverse_root: Tensor  # its pseudo-inverse
 
 
 @dataclass
@@ -84,15 +86,19 @@ def _layers(limit: int, record: Calibrated) -> dict[str, _Layer]:
         chosen, lambda: subject.sample(0, _PICTURES, record.steps, _SEED)
     )
     return {
-        name: _Layer(layer.get_parameter("weight").detach(), known, _root(known.second_moment))
+        name: _Layer(layer.get_parameter("weight").detach(), known, *_roots(known.second_moment))
         for name, layer in chosen.items()
         if (known := statistics.get(name)) is not None
     }
 
 
-def _root(second_moment: Tensor) -> Tensor:
+def _roots(second_moment: Tensor) -> tuple[Tensor, Tensor]:
+    """The symmetric root of a matrix and that root's pseudo-inverse."""
     values, vectors = torch.linalg.eigh(second_moment.double())
-    return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
+    values = values.clamp(min=0).sqrt()
+    kept = values > _LEAST_SHARE * values.max()
+    inverse = torch.where(kept, 1 / values, 0)
+    return (vectors * values) @ vectors.T, (vectors * inverse) @ vectors.T
 
 
 def _outputs(matrix: Tensor, layer: _Layer) -> Tensor:
@@ -105,12 +111,18 @@ def _branch(matrix: Tensor, layer: _Layer, rank: int) -> tuple[Tensor, float]:
 
     Factors are of the layer's matrix [out, taps C], where the branch would run as two layers.
     """
-    taps = matrix.shape[1] // layer.root.shape[0]
-    root = torch.kron(torch.eye(taps, dtype=torch.float64), layer.root)
-    left, values, right = torch.linalg.svd(matrix.double() @ root, full_matrices=False)
+    left, values, right = torch.linalg.svd(
+        _tapwise(matrix.double(), layer.root), full_matrices=False
+    )
     a = (left[:, :rank] * values[:rank]).bfloat16()
-    b = torch.linalg.lstsq(root, right[:rank].T, driver="gelsd").solution.T.bfloat16()
+    b = _tapwise(right[:rank], layer.inverse_root).bfloat16()
     return (a.double() @ b.double()).float(), _BRANCH_BITS * (a.numel() + b.numel())
+
+
+def _tapwise(rows: Tensor, root: Tensor) -> Tensor:
+    """Rows [N, taps C] times a symmetric [C, C], tap by tap."""
+    channels = root.shape[0]
+    return (rows.reshape(-1, channels) @ root).reshape(rows.shape)
 
 
 def _quantise(layer: _Layer, matrix: Tensor, rate: float) -> tuple[Tensor, float]:

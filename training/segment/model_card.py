@@ -52,7 +52,7 @@ median image reaches it, but some stained slides come out at .4 to .7.
 
 ## Limits
 - The model marks pixels. Nuclei that touch are parted afterwards where the neck between them is
-  narrow; those that overlap by more than a tenth of their area mostly count as one.
+  narrow; those that overlap by more than a twentieth of their area mostly count as one.
 - Nuclei should be about 5 to 40 pixels across; `rescale` helps with others.
 - Trained on fluorescence (about four fifths) and stained tissue. On other pictures it marks
   whatever looks brightest or darkest. On CT or MR it finds no organs.
