@@ -32,7 +32,7 @@ def part_touching(mask: NDArray[np.bool_], neck: float = NECK) -> NDArray[np.int
     """
     pieces, count = ndimage.label(mask, structure=EIGHT_NEIGHBOURS)
     if not count or neck <= 0:
-        return pieces.astype(np.int32)
+        return np.asarray(pieces, np.int32)
     # Beyond the picture nuclei go on: its border is no edge.
     distance = ndimage.distance_transform_edt(np.pad(mask, 1, mode="edge"))[1:-1, 1:-1]
     smooth = ndimage.gaussian_filter(distance, _SMOOTHING)
@@ -40,7 +40,7 @@ def part_touching(mask: NDArray[np.bool_], neck: float = NECK) -> NDArray[np.int
     seeds = (smooth == ndimage.maximum_filter(smooth, _WINDOW)) & mask
     markers, seed_count = ndimage.label(seeds, structure=EIGHT_NEIGHBOURS)
     if seed_count <= count:
-        return pieces.astype(np.int32)
+        return np.asarray(pieces, np.int32)
     return _joined(_flooded(smooth, markers, mask), smooth, neck)
 
 
