@@ -23,7 +23,6 @@ from lambdas.domain.records import (
     IdempotencyRecord,
     JobPosition,
     JobRecord,
-    ServiceStop,
     StoredUpload,
     Transition,
     UploadForm,
@@ -43,6 +42,7 @@ from nvfp4_ddim_contracts.machines import (
 )
 from nvfp4_ddim_contracts.models import LiveModel
 from nvfp4_ddim_contracts.pricing import LambdaArchitecture
+from tests.unit.lambdas.fake_stops import FakeCapacity, FakeHeldJobs, FakeSlots, FakeStopFlag
 
 # Functions get it from the stack; without it no metric can be written.
 os.environ.setdefault("POWERTOOLS_METRICS_NAMESPACE", "Nvfp4Ddim/test")
@@ -250,99 +250,12 @@ class FakeInference:
         self.calls.append((job_id, input_uri))
 
 
-class FakeHeldJobs:
-    """Keeps the notes in the jobs of `FakeJobs`."""
-
-    def __init__(self, jobs: FakeJobs) -> None:
-        self.jobs = jobs
-
-    def hold(self, job_id: str, attempt: int) -> bool:
-        job = self.jobs.items[job_id]
-        if job.state.is_terminal or job.attempt != attempt or job.held_attempt == attempt:
-            return False
-        self.jobs.items[job_id] = job.model_copy(update={"held_attempt": attempt})
-        return True
-
-    def all(self) -> Iterator[JobRecord]:
-        for job in list(self.jobs.items.values()):
-            if job.held_attempt == job.attempt and not job.state.is_terminal:
-                yield job
-
-    def release(self, job_id: str, attempt: int) -> bool:
-        job = self.jobs.items[job_id]
-        if job.state.is_terminal or not job.held_attempt == job.attempt == attempt:
-            return False
-        changes = {
-            "held_attempt": None,
-            "dispatched_attempt": attempt - 1,
-            "state": JobState.QUEUED,
-        }
-        self.jobs.items[job_id] = job.model_copy(update=changes)
-        return True
-
-
-class FakeStopFlag:
-    def __init__(self) -> None:
-        self.stop: ServiceStop | None = None
-        self.reads = 0
-
-    def read(self) -> ServiceStop | None:
-        self.reads += 1
-        return self.stop
-
-    def set(self, stop: ServiceStop) -> ServiceStop:
-        self.stop = self.stop or stop
-        return self.stop
-
-    def clear(self) -> None:
-        self.stop = None
-
-
-class FakeSlots:
-    """Leases by caller and slot."""
-
-    def __init__(self) -> None:
-        self.leases: dict[str, dict[int, int]] = {}
-        self.on_take: Any = None
-
-    def taken(self, owner: str) -> dict[int, int]:
-        return dict(self.leases.get(owner, {}))
-
-    def take(self, owner: str, slot: int, *, now_ms: int, until_ms: int) -> bool:
-        if self.on_take:
-            self.on_take()
-        if self.taken(owner).get(slot, 0) > now_ms:
-            return False
-        self.leases.setdefault(owner, {})[slot] = until_ms
-        return True
-
-    def free(self, owner: str, slot: int, until_ms: int) -> None:
-        if self.taken(owner).get(slot) == until_ms:
-            del self.leases[owner][slot]
-
-
 class FakeMeter:
     def __init__(self) -> None:
         self.seen: list[tuple[JobRecord, JobLatency]] = []
 
     def succeeded(self, job: JobRecord, latency: JobLatency) -> None:
         self.seen.append((job, latency))
-
-
-class FakeCapacity:
-    def __init__(self) -> None:
-        self.allowed = True
-        self.error: Exception | None = None
-
-    def withdraw(self) -> None:
-        if self.error:
-            raise self.error
-        self.allowed = False
-
-    def restore(self) -> None:
-        if self.error:
-            raise self.error
-        self.allowed = True
 
 
 class FakeCatalogue:
@@ -364,7 +277,7 @@ def make_world(max_attempts: int = 2) -> SimpleNamespace:
     stop_flag, capacity, meter = FakeStopFlag(), FakeCapacity(), FakeMeter()
     policy = SubmissionPolicy(MODEL.name, timedelta(days=1), timedelta(minutes=10))
     ids, uploads = FakeIds(), FakeUploads()
-    gate, held, slots = ServiceGate(stop_flag, clock), FakeHeldJobs(jobs), FakeSlots()
+    gate, held, slots = ServiceGate(stop_flag, clock), FakeHeldJobs(jobs.items), FakeSlots()
     return SimpleNamespace(
         clock=clock,
         jobs=jobs,
