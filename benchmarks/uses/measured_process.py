@@ -1,6 +1,5 @@
 """Peak memory of a child process."""
 
-import os
 import subprocess
 import sys
 
@@ -8,6 +7,14 @@ __all__ = ["run_measured"]
 
 # Linux counts in KiB, macOS in bytes.
 _UNIT = 1 if sys.platform == "darwin" else 1024
+# Linux counts to a process what its parent had when it was started. So a small one starts it.
+_STARTER = """
+import os, subprocess, sys
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, usage = os.wait4(process.pid, 0)
+print(usage.ru_maxrss)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
 
 
 def run_measured(command: list[str]) -> float:
@@ -19,9 +26,10 @@ def run_measured(command: list[str]) -> float:
     Raises:
         subprocess.CalledProcessError: It failed.
     """
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command)
-    return float(usage.ru_maxrss * _UNIT)
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-S", "-c", _STARTER, *command],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return float(done.stdout) * _UNIT
