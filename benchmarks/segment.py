@@ -84,8 +84,7 @@ def _row(
     name: str, id_: str, measured: Measured, threshold: float, data: Images, *, ours: bool
 ) -> Row:
     p = measured.probability
-    masks = data.masks[: len(p)]
-    found = p > threshold
+    masks, found = data.masks, p > threshold
     uncertainty = np.stack([doubt(each) for each in p]) if ours else -np.abs(p - 0.5)
     risk, area = risk_coverage(uncertainty, found != masks)
     return Row(
@@ -134,25 +133,18 @@ def _diffusion(
     data: Images,
     segmenters: dict[str, tuple[str, Segmenter]],
     samples: int,
-    many_steps: int,
     cache: Path | None,
 ) -> list[Row]:
     rows = []
     for steps in STEPS:
-        chosen = data.images if steps == min(STEPS) else data.images[:many_steps]
         for name, (kind, segmenter) in segmenters.items():
             id_, label = f"{kind}_{steps}", f"{name}, {steps} steps"
             measured = measure(
-                len(chosen),
-                partial(diffusion_probability, segmenter, chosen, steps, samples, label),
+                len(data.images),
+                partial(diffusion_probability, segmenter, data.images, steps, samples, label),
                 None if cache is None else cache / f"{id_}.npz",
             )
             rows.append(_row(label, id_, measured, segmenter.threshold, data, ours=True))
-            if steps == min(STEPS) and many_steps < len(chosen):
-                # The same images as with more steps, so that they can be compared.
-                part = Measured(measured.probability[:many_steps], measured.seconds)
-                label, id_ = f"{label}, the first {many_steps}", f"{id_}_first"
-                rows.append(_row(label, id_, part, segmenter.threshold, data, ours=True))
     return rows
 
 
@@ -161,7 +153,7 @@ def _kinds(rows: list[Row], bright: NDArray[np.bool_]) -> list[Claim]:
     claims = []
     for row in rows:
         for name, kind in (("dark", ~bright), ("stained", bright)):
-            if kind.any() and len(row.dice) == len(bright):
+            if kind.any():
                 what = f"{row.name}; {kind.sum()} images, {_KINDS[name]}"
                 id_ = f"dice_{row.id}_{name}"
                 claims.append(
@@ -199,8 +191,7 @@ def _table(rows: list[Row], bright: NDArray[np.bool_]) -> Table:
     ):
         table.add_column(column, justify="right")
     for row in rows:
-        kinds = [kind[: len(row.dice)] for kind in (~bright, bright)]
-        parts = [row.dice[kind].mean() if kind.any() else np.nan for kind in kinds]
+        parts = [row.dice[kind].mean() if kind.any() else np.nan for kind in (~bright, bright)]
         table.add_row(
             row.name,
             str(len(row.dice)),
@@ -250,9 +241,6 @@ def main(
     artifact: Annotated[str, typer.Option(help="NVFP4: name or directory")] = "nuclei-128",
     supervised: Path = Path("models/nuclei-128-supervised"),
     samples: int = 4,
-    many_steps: Annotated[
-        int, typer.Option(help="images for 20 and 50 steps: they take long")
-    ] = 100,
     cache: Annotated[Path | None, typer.Option(help="keep masks here, and go on from them")] = None,
     whole: Annotated[bool, typer.Option("--all", help="Use all images, not the split's.")] = False,
     docs: Path = DOCS,
@@ -266,9 +254,7 @@ def main(
         "full precision": ("fp", _full_precision(model)),
         "NVFP4": ("nvfp4", _quantised(artifact)),
     }
-    rows = _baselines(images, supervised, samples) + _diffusion(
-        images, segmenters, samples, many_steps, cache
-    )
+    rows = _baselines(images, supervised, samples) + _diffusion(images, segmenters, samples, cache)
     Console(width=150).print(_table(rows, bright))
 
     note = f"images held out, {samples} samples"
@@ -283,11 +269,7 @@ def main(
         Claim("command_seconds", seconds, "s", None, "lower", f"{side}×{side} pixels, 10 steps"),
     ]
     path = write_claims("segment", COMMAND, claims, docs)
-    drawn = {
-        row.name: row.risk
-        for row in rows
-        if row.risk is not None and len(row.dice) == len(images.images)
-    }
+    drawn = {row.name: row.risk for row in rows if row.risk is not None}
     draw_risk_coverage(drawn, docs / "segment_risk_coverage.png")
     ours = next(row for row in rows if row.id == "nvfp4_10")
     threshold = segmenters["NVFP4"][1].threshold
