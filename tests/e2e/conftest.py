@@ -104,7 +104,7 @@ def operate(local_settings: LocalSettings) -> Operate:
             env={
                 **isolated_environment(local_settings),
                 "PYTHONPATH": os.pathsep.join([".", "inference"]),
-                "COLUMNS": "120",
+                "COLUMNS": "160",
             },
             capture_output=True,
             text=True,

@@ -1,11 +1,8 @@
 """A model of one's own in the deployed app, brought there by the commands that operators have."""
 
 import hashlib
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,10 +12,9 @@ import httpx
 import pytest
 
 from local.deploy import Deployment
-from local.environment import isolated_environment
-from local.settings import LocalSettings
 from nvfp4_ddim_contracts import Manifest
 from nvfp4_ddim_contracts.manifest import MANIFEST_NAME
+from tests.e2e.conftest import Operate
 
 pytestmark = pytest.mark.e2e
 
@@ -31,29 +27,9 @@ Models = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def models(local_settings: LocalSettings, deployment: Deployment) -> Models:
-    """`python -m operations models` against the local cloud."""
-
-    def run(*arguments: object) -> str:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "operations", "models"),
-                *(*map(str, arguments), "--stage", "local"),
-            ],
-            cwd=local_settings.project_directory,
-            env={
-                **isolated_environment(local_settings),
-                "PYTHONPATH": os.pathsep.join([".", "inference"]),
-                "COLUMNS": "160",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
+def models(operate: Operate, deployment: Deployment) -> Models:
+    """What `python -m operations models` prints."""
+    return lambda *arguments: operate("models", *map(str, arguments)).stdout
 
 
 def _another_release(directory: Path) -> str:

@@ -2,9 +2,6 @@
 
 import io
 import json
-import os
-import subprocess
-import sys
 import tarfile
 import time
 from collections.abc import Callable
@@ -17,9 +14,8 @@ import pytest
 from PIL import Image
 
 from local.deploy import Deployment
-from local.environment import isolated_environment
-from local.settings import LocalSettings
 from nvfp4_ddim_contracts.incoming import QuantizationReport
+from tests.e2e.conftest import Operate
 from tests.support_pipelines import break_weight, save_tiny_pipeline
 
 pytestmark = pytest.mark.e2e
@@ -84,26 +80,9 @@ def quantizations(deployment: Deployment, aws: Callable[[str], Any]) -> Quantiza
 
 
 @pytest.fixture(scope="module")
-def operations(local_settings: LocalSettings) -> Callable[..., str]:
-    """`python -m operations` against the local cloud."""
-
-    def run(*arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "operations", *arguments, "--stage", "local"],
-            cwd=local_settings.project_directory,
-            env={
-                **isolated_environment(local_settings),
-                "PYTHONPATH": os.pathsep.join([".", "inference"]),
-                "COLUMNS": "160",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    return run
+def operations(operate: Operate) -> Callable[..., str]:
+    """What `python -m operations` prints."""
+    return lambda *arguments: operate(*arguments).stdout
 
 
 def test_a_dropped_model_is_staged_promoted_and_painted_with(
