@@ -14,6 +14,7 @@ pytestmark = pytest.mark.e2e
 SHORT = {"prompt": "red heart", "preset": "fast", "num_inference_steps": 2, "lane": "lambda"}
 # Longer than a stop takes; it is cancelled then.
 LONG = SHORT | {"num_inference_steps": 1_000, "num_images": 3}
+UPLOAD = {"content_type": "image/png", "size_bytes": 10}
 
 
 @pytest.fixture
@@ -56,11 +57,11 @@ def test_a_stop_reaches_the_lambda_lane_and_its_jobs_go_on_afterwards(
         api.delete(f"/v1/jobs/{begun}")
         _eventually(lambda: "held_attempt" in item(waiting))
         assert api.get(f"/v1/jobs/{waiting}").json()["state"] == "queued"
-        upload = {"content_type": "image/png", "size_bytes": 10}
-        _eventually(lambda: api.post("/v1/uploads", json=upload).status_code == 503)
+        _eventually(lambda: api.post("/v1/uploads", json=UPLOAD).status_code == 503)
     finally:
         resumed = operate("resume").stdout
     assert "Jobs that waited and go on: 1." in resumed
+    _eventually(lambda: api.post("/v1/uploads", json=UPLOAD).status_code == 201)
     job = finished(waiting)
     assert job["state"] == "succeeded", job["error"]
     assert job["attempt"] == 1
