@@ -52,7 +52,13 @@ def _verdict(claim: dict[str, Any]) -> str:
         return "met"
     if not claim["goal"]:
         return "**missed**"
-    return f"**missed** by {abs(claim['value'] / claim['goal'] - 1):.0%}"
+    distance = abs(claim["value"] - claim["goal"])
+    if claim["goal"] < 0:  # a scale without a zero: shares of it mean nothing
+        return f"**missed** by {_amount(distance, claim['unit'])}"
+    per_cent = 100 * distance / claim["goal"]
+    if per_cent < 0.01:
+        return "**missed** by less than 0.01 %"
+    return f"**missed** by {f'{per_cent:.0f}' if per_cent >= 1 else f'{per_cent:.1g}'} %"
 
 
 def _goal(claim: dict[str, Any]) -> str:
