@@ -80,7 +80,7 @@ def entropy_bits(quantized: QuantizedTensor) -> tuple[float, float]:
         quantized: The tensor; padding counts as weights.
 
     Returns:
-        (codes, scales).
+        (codes, scales): Shannon's entropy of each, signs included.
     """
     codes, scales = count_symbols(quantized.codes, quantized.scales)
     total = codes.sum().item()
