@@ -18,8 +18,8 @@ __all__ = ["main", "render", "write_page"]
 _INTRODUCTION = """\
 # Benchmarks
 
-Every number that this project states, with its goal, the command that measures it again and the
-machine it was measured on. Made by `python -m benchmarks.page` from the JSON files in this folder;
+What this project claims of its work: every number with its goal, if one was set, the command that
+measures it again and the machine it was measured on. Made by `python -m benchmarks.page` from the JSON files in this folder;
 `make bench` runs every benchmark that can run on the machine and then makes this page.
 """
 _HEADER = "| claim | value | goal | | what it is |\n| --- | --- | --- | --- | --- |"
