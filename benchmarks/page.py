@@ -19,8 +19,9 @@ _INTRODUCTION = """\
 # Benchmarks
 
 What this project claims of its work: every number with its goal, if one was set, the command that
-measures it again and the machine it was measured on. Made by `python -m benchmarks.page` from the JSON files in this folder;
-`make bench` runs every benchmark that can run on the machine and then makes this page.
+measures it again and the machine it was measured on. Made by `python -m benchmarks.page` from the
+JSON files in this folder; `make bench` runs every benchmark that can run on the machine and then
+makes this page.
 """
 _HEADER = "| claim | value | goal | | what it is |\n| --- | --- | --- | --- | --- |"
 _BYTE_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
