@@ -30,8 +30,8 @@ __all__ = [
 
 app = typer.Typer(help=__doc__)
 
-STEP_RANGE = (48 / 255, 700 / 255)
-LOW_RATES = (150 / 255, 700 / 255)
+STEP_RANGE = (48 / 255, 2_000 / 255)
+LOW_RATES = (200 / 255, 2_000 / 255)
 LOW_RATE_SHARE = 0.75
 SQUARED_ERROR_WEIGHT = 2.5
 STRUCTURE_WEIGHT = 3.6
@@ -118,7 +118,7 @@ def lagrangian(
 @torch.no_grad()
 def _validate(codec: Codec, x: Tensor, run: Path, step: int) -> None:
     codec.eval()
-    for level in (80, 200, 500):
+    for level in (80, 200, 500, 1_500):
         log_step = torch.full((len(x),), math.log(level / 255))
         _, parts, output = lagrangian(codec, x, log_step)
         text = " ".join(f"{name} {value:.4f}" for name, value in parts.items())
