@@ -1,6 +1,8 @@
-"""moto server on loopback, made safe for the threads that use it at once."""
+"""moto server on loopback, made safe and quick for the threads that use it at once."""
 
 import os
+from functools import lru_cache
+from typing import Any
 
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -27,6 +29,14 @@ class _QuietMotoHandler(MotoRequestHandler):  # type: ignore[misc]
             super().log_request(code, size)
 
 
+class _Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]
+    """Finds a host's service once: moto lists its own directory for each request, under a lock."""
+
+    def __init__(self, create_app: Any) -> None:
+        super().__init__(create_app)
+        self.get_backend_for_host = lru_cache(maxsize=1024)(super().get_backend_for_host)
+
+
 def create_moto_server(
     settings: LocalSettings,
     faults: FaultInjector,
@@ -36,6 +46,6 @@ def create_moto_server(
     """The AWS API of the local cloud, not started yet."""
     os.environ["MOTO_PORT"] = str(settings.aws_port)
     improve_dynamodb()
-    moto = enforce_form_policies(DomainDispatcherApplication(create_backend_app))
+    moto = enforce_form_policies(_Dispatcher(create_backend_app))
     application = with_iot(refuse_calls(moto, faults), executions, templates)
     return LoopbackServer("aws-api", settings.aws_port, application, _QuietMotoHandler)
