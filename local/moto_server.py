@@ -1,9 +1,11 @@
 """moto server on loopback, made safe and quick for the threads that use it at once."""
 
 import os
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 
+from moto.core import responses
+from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
@@ -37,6 +39,18 @@ class _Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]
         self.get_backend_for_host = lru_cache(maxsize=1024)(super().get_backend_for_host)
 
 
+def _remember() -> None:
+    """Keep what moto works out anew for each request: a service's operations and backend."""
+    responses.method_names_from_class = cache(responses.method_names_from_class)
+    find = BackendDict.__getitem__
+
+    def found(backends: Any, account_id: str) -> Any:
+        known = dict.get(backends, account_id)
+        return find(backends, account_id) if known is None else known
+
+    BackendDict.__getitem__ = found
+
+
 def create_moto_server(
     settings: LocalSettings,
     faults: FaultInjector,
@@ -45,6 +59,7 @@ def create_moto_server(
 ) -> LoopbackServer:
     """The AWS API of the local cloud, not started yet."""
     os.environ["MOTO_PORT"] = str(settings.aws_port)
+    _remember()
     improve_dynamodb()
     moto = enforce_form_policies(_Dispatcher(create_backend_app))
     application = with_iot(refuse_calls(moto, faults), executions, templates)
