@@ -58,19 +58,30 @@ class DynamoDBBatchTasks:
         return frozenset(self._read(_job_key(job_id)).get("tasks", {}).get("SS", []))
 
     def settle(self, task_id: str, job_id: str) -> bool:
-        """Note that a job of a task has ended; whether the task waits for nothing more."""
+        """Note that a job of a task has ended; whether the task is to be answered now."""
         try:
             answer = self.client.update_item(
                 TableName=self.table_name,
                 Key=_task_key(task_id),
                 UpdateExpression="DELETE pending :job",
-                ConditionExpression=f"attribute_exists({PARTITION_KEY})",
+                ConditionExpression=(
+                    f"attribute_exists({PARTITION_KEY}) AND attribute_not_exists(answered)"
+                ),
                 ExpressionAttributeValues={":job": {"SS": [job_id]}},
                 ReturnValues="ALL_NEW",
             )
         except self.client.exceptions.ConditionalCheckFailedException:
             return False
         return not answer["Attributes"].get("pending", {}).get("SS")
+
+    def close(self, task_id: str) -> None:
+        """Note that a task was answered."""
+        self.client.update_item(
+            TableName=self.table_name,
+            Key=_task_key(task_id),
+            UpdateExpression="SET answered = :yes",
+            ExpressionAttributeValues={":yes": {"BOOL": True}},
+        )
 
     def _read(self, key: Any) -> Any:
         answer = self.client.get_item(TableName=self.table_name, Key=key, ConsistentRead=True)

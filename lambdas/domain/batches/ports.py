@@ -56,8 +56,13 @@ class BatchTaskStore(Protocol):
         """Note that a job of a task has ended; again is no error.
 
         Returns:
-            Whether the task waits for nothing more; False where there is no such task.
+            Whether the task waits for nothing more and is still to be answered; False where there
+            is no such task.
         """
+        ...
+
+    def close(self, task_id: str) -> None:
+        """Note that a task was answered: a job that is told again has nothing to settle."""
         ...
 
 

@@ -37,6 +37,9 @@ def test_a_task_ends_with_its_last_job_however_often_each_is_told(
     assert not tasks.settle(TASK.id, "a")
     assert tasks.settle(TASK.id, "b")
     assert tasks.settle(TASK.id, "b")
+    tasks.close(TASK.id)
+    assert not tasks.settle(TASK.id, "b")
+    assert tasks.get(TASK.id) == TASK
 
 
 def test_two_tasks_may_wait_for_one_job(tasks: DynamoDBBatchTasks) -> None:
