@@ -98,7 +98,6 @@ class BatchSettler:
             return False
         output = TaskOutput(entries=tuple(self._entry(task, row) for row in task.rows))
         answered = self.tokens.succeed(task.token, output.model_dump_json(exclude_defaults=True))
-        # Only now: if anything before fails, the message comes again and has to find it open.
         self.tasks.close(task_id)
         return answered
 

@@ -64,7 +64,6 @@ class FakeFiles:
 class FakeTasks:
     tasks: dict[str, BatchTask] = field(default_factory=dict)
     pending: dict[str, set[str]] = field(default_factory=dict)
-    closed: set[str] = field(default_factory=set)
 
     def put(self, task: BatchTask, pending: Iterable[str]) -> None:
         self.tasks[task.id] = task
@@ -81,13 +80,14 @@ class FakeTasks:
         )
 
     def settle(self, task_id: str, job_id: str) -> bool:
-        if task_id not in self.tasks:
-            return False
-        self.pending[task_id].discard(job_id)
-        return not self.pending[task_id] and task_id not in self.closed
+        pending = self.pending.get(task_id, set())
+        if pending == {job_id}:
+            return True
+        pending.discard(job_id)
+        return False
 
     def close(self, task_id: str) -> None:
-        self.closed.add(task_id)
+        self.pending[task_id].clear()
 
 
 @dataclass
