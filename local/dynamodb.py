@@ -3,8 +3,8 @@
 moto checks a condition and writes without a lock between. And before each transaction it copies the
 whole table, its stream's whole history included, in case it has to go back: a thousand jobs would
 take gigabytes and hours. Here a transaction keeps the items that it names, and nothing else is
-copied but lists of references. And of each attribute in an answer moto looks for all ten types under
-several names each, which is most of what an answer costs.
+copied but lists of references. And for each attribute of an answer moto tries all ten types, under
+several names each: most of what an answer costs.
 """
 
 import copy

@@ -95,3 +95,24 @@ assert len(twin.stream_shard.items) == 2 and len(table().stream_shard.items) == 
 assert all(a is b for a, b in zip(twin.stream_shard.items, table().stream_shard.items))
 assert len(twin) == 2 and len(table()) == 3
 """)
+
+
+def test_an_item_is_answered_as_it_was_written() -> None:
+    _run("""
+item = {
+    **key("all"),
+    "n": {"N": "1.50"}, "b": {"B": b"\\x00\\xff"}, "yes": {"BOOL": False}, "none": {"NULL": True},
+    "ss": {"SS": ["x", "y"]}, "ns": {"NS": ["1"]}, "bs": {"BS": [b"z"]}, "empty": {"S": ""},
+    "l": {"L": [{"S": "x"}, {"M": {}}, {"L": []}]},
+    "m": {"M": {"S": {"N": "2"}, "deep": {"M": {"x": {"BOOL": True}}}}},
+}
+client.put_item(TableName="jobs", Item=item)
+assert client.get_item(TableName="jobs", Key=key("all"))["Item"] == item
+found = client.scan(TableName="jobs")["Items"]
+assert item in found and len(found) == 3
+changed = client.update_item(
+    TableName="jobs", Key=key("all"), UpdateExpression="SET n = :n", ReturnValues="UPDATED_NEW",
+    ExpressionAttributeValues={":n": {"N": "2"}},
+)
+assert changed["Attributes"] == {"n": {"N": "2"}}
+""")
