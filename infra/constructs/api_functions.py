@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import aws_cdk as cdk
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
@@ -30,7 +29,8 @@ from nvfp4_ddim_contracts.table import STOP_PARTITION, STREAM_PARTITIONS
 
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .http_api import Route
-from .job_table import OWNER_INDEX, JobTable
+from .job_places import JobStorage
+from .job_table import OWNER_INDEX
 from .python_function import PythonFunction, environment_for
 from .signing_key import SigningKey
 
@@ -59,9 +59,7 @@ class ApiFunctions(Construct):
         config: StageConfig,
         bundle: LambdaBundle,
         values: Mapping[str, str],
-        table: JobTable,
-        artifacts: s3.IBucket,
-        results: s3.IBucket,
+        storage: JobStorage,
         signing_key: SigningKey,
         webhook_secret: secretsmanager.ISecret,
     ) -> None:
@@ -73,14 +71,13 @@ class ApiFunctions(Construct):
             config: The stage.
             bundle: The functions' code.
             values: What their settings may ask for.
-            table: The job table.
-            artifacts: Holds the pointers to the models being served.
-            results: Holds finished pictures.
+            storage: Where jobs, finished pictures and the pointers to live models lie.
             signing_key: Signs links to them.
             webhook_secret: What callers' webhook secrets derive from.
         """
         super().__init__(scope, construct_id)
         self._config, self._bundle, self._values = config, bundle, values
+        table, artifacts, results = storage.table, storage.artifacts, storage.results
         create_job = self._function("create_job", CreateJobSettings)
         create_image = self._function("create_image", CreateImageSettings)
         get_job = self._function("get_job", GetJobSettings)

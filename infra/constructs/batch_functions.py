@@ -22,7 +22,7 @@ from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX, UPLOADS_PRE
 from nvfp4_ddim_contracts.table import STOP_PARTITION
 
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
-from .job_table import JobTable
+from .job_places import JobStorage
 from .python_function import PythonFunction, environment_for
 from .queues import WorkQueue
 
@@ -50,10 +50,8 @@ class BatchFunctions(Construct):
         config: StageConfig,
         bundle: LambdaBundle,
         values: Mapping[str, str],
-        table: JobTable,
-        artifacts: s3.IBucket,
+        storage: JobStorage,
         batches: s3.IBucket,
-        results: s3.IBucket,
         key: kms.IKey,
     ) -> None:
         """Define the functions.
@@ -64,13 +62,12 @@ class BatchFunctions(Construct):
             config: The stage.
             bundle: The functions' code.
             values: What their settings may ask for, less the queue's address.
-            table: The job table.
-            artifacts: Models being served.
+            storage: Where jobs, their pictures and the models being served lie.
             batches: Manifests and pictures of batches.
-            results: Pictures of jobs.
             key: Encrypts the queue.
         """
         super().__init__(scope, construct_id)
+        table, artifacts, results = storage.table, storage.artifacts, storage.results
         self._config, self._bundle, self._batches = config, bundle, batches
         self.ended_jobs = WorkQueue(self, "EndedJobs", key=key, consumer_timeout=_SETTLE_TIMEOUT)
         self._values = {**values, "BATCH_QUEUE_URL": self.ended_jobs.queue_url}

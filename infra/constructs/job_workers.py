@@ -1,6 +1,7 @@
 """The functions that move jobs along behind the API: dispatch, record, sweep."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
@@ -32,14 +33,30 @@ from .grants import (
     read_objects,
     write_objects,
 )
+from .job_places import JobStorage
 from .job_table import STATE_INDEX, JobTable
 from .python_function import PythonFunction, environment_for
 from .queues import DeadLetterQueue, WorkQueue
 
-__all__ = ["JobWorkers"]
+__all__ = ["JobWorkers", "LaneTargets"]
 
 _SWEEP_EVERY = cdk.Duration.minutes(5)
 _RECORD_TIMEOUT = cdk.Duration.minutes(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneTargets:
+    """The lanes as their dispatcher sees them.
+
+    Attributes:
+        endpoint_arn: The asynchronous endpoint.
+        functions: What runs jobs of the other lanes.
+        notifications: Topics that say how inference went.
+    """
+
+    endpoint_arn: str
+    functions: Sequence[lambda_.IFunction]
+    notifications: tuple[sns.ITopic, ...]
 
 
 class JobWorkers(Construct):
@@ -58,12 +75,9 @@ class JobWorkers(Construct):
         config: StageConfig,
         bundle: LambdaBundle,
         values: Mapping[str, str],
-        table: JobTable,
-        results: s3.IBucket,
+        storage: JobStorage,
         key: kms.IKey,
-        endpoint_arn: str,
-        lane_functions: Sequence[lambda_.IFunction],
-        notifications: tuple[sns.ITopic, ...],
+        lanes: LaneTargets,
     ) -> None:
         """Define the workers.
 
@@ -73,17 +87,15 @@ class JobWorkers(Construct):
             config: The stage.
             bundle: The functions' code.
             values: What their settings may ask for.
-            table: The job table.
-            results: The results bucket.
+            storage: Where jobs, requests, answers and pictures lie.
             key: Encrypts the queues.
-            endpoint_arn: The asynchronous endpoint.
-            lane_functions: What runs jobs of the other lanes.
-            notifications: Topics that say how inference went.
+            lanes: What attempts are handed to, and what says how they went.
         """
         super().__init__(scope, construct_id)
         self._config, self._bundle, self._values, self._key = config, bundle, values, key
-        self.dispatch, lost_events = self._dispatch(table, results, endpoint_arn, lane_functions)
-        record_queue, lost_notifications = self._record(table, results, notifications)
+        table, results = storage.table, storage.results
+        self.dispatch, lost_events = self._dispatch(table, results, lanes)
+        record_queue, lost_notifications = self._record(table, results, lanes.notifications)
         missed_sweeps = self._sweep(table)
         self.dead_letters = {
             "dispatch": DeadLetterSource.of_stream(lost_events, self.dispatch),
@@ -93,11 +105,7 @@ class JobWorkers(Construct):
         }
 
     def _dispatch(
-        self,
-        table: JobTable,
-        results: s3.IBucket,
-        endpoint_arn: str,
-        lane_functions: Sequence[lambda_.IFunction],
+        self, table: JobTable, results: s3.IBucket, lanes: LaneTargets
     ) -> tuple[PythonFunction, DeadLetterQueue]:
         function = PythonFunction(
             self,
@@ -112,9 +120,9 @@ class JobWorkers(Construct):
         write_objects(function, results, f"{ASYNC_INPUT_PREFIX}*")
         # SageMaker looks at the input with the caller's rights before it takes the request.
         read_objects(function, results, f"{ASYNC_INPUT_PREFIX}*")
-        allow(function, ["sagemaker:InvokeEndpointAsync"], [endpoint_arn])
-        if lane_functions:
-            arns = [each.function_arn for each in lane_functions]
+        allow(function, ["sagemaker:InvokeEndpointAsync"], [lanes.endpoint_arn])
+        if lanes.functions:
+            arns = [each.function_arn for each in lanes.functions]
             allow(function, ["lambda:InvokeFunction"], arns)
         lost = DeadLetterQueue(self, "DispatchDeadLetters", key=self._key)
         table.feed(function, {"state": {"S": [JobState.QUEUED]}}, lost)

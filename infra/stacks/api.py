@@ -8,7 +8,7 @@ from infra.constructs.api_functions import ApiFunctions
 from infra.constructs.dead_letters import publish_dead_letters
 from infra.constructs.http_api import HttpApi
 from infra.constructs.job_table import OWNER_INDEX, STATE_INDEX
-from infra.constructs.job_workers import JobWorkers
+from infra.constructs.job_workers import JobWorkers, LaneTargets
 from infra.constructs.published_files import FilePublisher, PublishedFiles
 from infra.constructs.webhooks import WebhookQueue, Webhooks
 from infra.job_values import job_values
@@ -60,9 +60,7 @@ class ApiStack(cdk.Stack):
             config=config,
             bundle=bundle,
             values=values,
-            table=storage.table,
-            artifacts=storage.artifacts,
-            results=storage.results,
+            storage=storage.jobs,
             signing_key=storage.signing_key,
             webhook_secret=calls.secret,
         )
@@ -81,12 +79,13 @@ class ApiStack(cdk.Stack):
             config=config,
             bundle=bundle,
             values=values,
-            table=storage.table,
-            results=storage.results,
+            storage=storage.jobs,
             key=key,
-            endpoint_arn=inference.endpoint.endpoint.ref,
-            lane_functions=tuple(inference.functions.values()),
-            notifications=(inference.succeeded, inference.failed),
+            lanes=LaneTargets(
+                endpoint_arn=inference.endpoint.endpoint.ref,
+                functions=tuple(inference.functions.values()),
+                notifications=(inference.outcomes.succeeded, inference.outcomes.failed),
+            ),
         )
         webhooks = Webhooks(
             self,

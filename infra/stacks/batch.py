@@ -49,10 +49,8 @@ class BatchStack(cdk.Stack):
                 "BATCH_BUCKET": storage.batches.bucket_name,
                 "TOLERATED_FAILURE_PERCENTAGE": str(config.batches.tolerated_failure_percentage),
             },
-            table=storage.table,
-            artifacts=storage.artifacts,
+            storage=storage.jobs,
             batches=storage.batches,
-            results=storage.results,
             key=key,
         )
         batch = BatchMachine(
