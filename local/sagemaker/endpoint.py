@@ -148,6 +148,7 @@ class Endpoint:
             process.stop(_STOP_SECONDS)
         if self._thread.is_alive():
             self._thread.join(timeout=_STOP_SECONDS)
+        self._http.close()
         shutil.rmtree(self._model_directory.parent, ignore_errors=True)
 
     @property
