@@ -4,7 +4,7 @@ import os
 from functools import cache, lru_cache
 from typing import Any
 
-from moto.core import responses
+from moto.core import errors, responses
 from moto.core.base_backend import BackendDict
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -40,8 +40,10 @@ class _Dispatcher(DomainDispatcherApplication):  # type: ignore[misc]
 
 
 def _remember() -> None:
-    """Keep what moto works out anew for each request: a service's operations and backend."""
+    """Keep what moto works out anew each time: a service's operations, errors and backend."""
     responses.method_names_from_class = cache(responses.method_names_from_class)
+    # It keeps the errors of each service; moto makes a new one for each error.
+    errors.ErrorLookupFactory = cache(errors.ErrorLookupFactory)
     find = BackendDict.__getitem__
 
     def found(backends: Any, account_id: str) -> Any:

@@ -74,8 +74,8 @@ class DynamoDBBatchTasks:
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except self.client.exceptions.ConditionalCheckFailedException as error:
-            pending = error.response.get("Item", {}).get("pending", {}).get("SS")
-            return pending == [job_id]
+            answer: dict[str, Any] = {**error.response}
+            return bool(answer.get("Item", {}).get("pending", {}).get("SS") == [job_id])
         return False
 
     def close(self, task_id: str) -> None:
