@@ -1,6 +1,6 @@
 """The functions that move jobs along behind the API: dispatch, record, sweep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import aws_cdk as cdk
@@ -14,8 +14,6 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.lambda_bundle import LambdaBundle
-from infra.stages import StageConfig
 from lambdas.settings import DispatchJobSettings, RecordResultSettings, SweepJobsSettings
 from nvfp4_ddim_contracts import JobState
 from nvfp4_ddim_contracts.keys import (
@@ -35,7 +33,7 @@ from .grants import (
 )
 from .job_places import JobStorage
 from .job_table import STATE_INDEX, JobTable
-from .python_function import PythonFunction, environment_for
+from .python_function import FunctionParts, PythonFunction
 from .queues import DeadLetterQueue, WorkQueue
 
 __all__ = ["JobWorkers", "LaneTargets"]
@@ -72,9 +70,7 @@ class JobWorkers(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        config: StageConfig,
-        bundle: LambdaBundle,
-        values: Mapping[str, str],
+        parts: FunctionParts,
         storage: JobStorage,
         key: kms.IKey,
         lanes: LaneTargets,
@@ -84,15 +80,13 @@ class JobWorkers(Construct):
         Args:
             scope: Parent.
             construct_id: Id in the parent.
-            config: The stage.
-            bundle: The functions' code.
-            values: What their settings may ask for.
+            parts: What the functions have in common.
             storage: Where jobs, requests, answers and pictures lie.
             key: Encrypts the queues.
             lanes: What attempts are handed to, and what says how they went.
         """
         super().__init__(scope, construct_id)
-        self._config, self._bundle, self._values, self._key = config, bundle, values, key
+        self._parts, self._key = parts, key
         table, results = storage.table, storage.results
         self.dispatch, lost_events = self._dispatch(table, results, lanes)
         record_queue, lost_notifications = self._record(table, results, lanes.notifications)
@@ -110,11 +104,11 @@ class JobWorkers(Construct):
         function = PythonFunction(
             self,
             "Dispatch",
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler="dispatch_job",
             timeout=cdk.Duration.minutes(1),
-            environment=environment_for(DispatchJobSettings, self._values),
+            environment=self._parts.environment(DispatchJobSettings),
         )
         table.allow(function, "GetItem", "UpdateItem")
         write_objects(function, results, f"{ASYNC_INPUT_PREFIX}*")
@@ -134,12 +128,12 @@ class JobWorkers(Construct):
         function = PythonFunction(
             self,
             "Record",
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler="record_result",
             timeout=_RECORD_TIMEOUT,
             memory_mb=1024,
-            environment=environment_for(RecordResultSettings, self._values),
+            environment=self._parts.environment(RecordResultSettings),
         )
         table.allow(function, "GetItem", "UpdateItem")
         for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
@@ -166,11 +160,11 @@ class JobWorkers(Construct):
         function = PythonFunction(
             self,
             "Sweep",
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler="sweep_jobs",
             timeout=cdk.Duration.minutes(4),
-            environment=environment_for(SweepJobsSettings, self._values),
+            environment=self._parts.environment(SweepJobsSettings),
         )
         table.allow(function, "GetItem", "UpdateItem")
         table.allow(function, "Query", index=STATE_INDEX)
