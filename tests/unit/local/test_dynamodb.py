@@ -86,14 +86,17 @@ assert len(table().stream_shard.items) == 4
 """)
 
 
-def test_a_copy_shares_the_history_and_gets_no_more_of_it() -> None:
+def test_a_transaction_copies_no_table_and_puts_every_place_back() -> None:
     _run("""
 from copy import deepcopy
-twin = deepcopy(table())
-client.transact_write_items(TransactItems=[put("c")])
-assert len(twin.stream_shard.items) == 2 and len(table().stream_shard.items) == 3
-assert all(a is b for a, b in zip(twin.stream_shard.items, table().stream_shard.items))
-assert len(twin) == 2 and len(table()) == 3
+assert deepcopy(table()) is table()
+before = list(table().stream_shard.items)
+client.put_item(TableName="jobs", Item={"pk": {"S": "a"}, "sk": {"S": "y"}, "n": {"N": "7"}})
+second = {"Put": {"TableName": "jobs", "Item": {"pk": {"S": "a"}, "sk": {"S": "z"}}}}
+assert refused(second, add("a"), put("d"), put("b", **NEW))
+assert sorted(item["sk"]["S"] for item in client.scan(TableName="jobs")["Items"]) == ["x", "x", "y"]
+assert len(table()) == 3 and len(table().items) == 2
+assert table().stream_shard.items[:2] == before and len(table().stream_shard.items) == 3
 """)
 
 
