@@ -1,3 +1,5 @@
+from unittest.mock import Mock
+
 import pytest
 from moto import backends
 
@@ -7,9 +9,8 @@ SIGNED = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/{}/aws4_request, Sign
 
 
 def test_the_service_of_a_host_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    listed = []
-    modules = list(backends.list_of_moto_modules())
-    monkeypatch.setattr(backends, "list_of_moto_modules", lambda: listed.append(1) or modules)
+    list_modules = Mock(side_effect=backends.list_of_moto_modules)
+    monkeypatch.setattr(backends, "list_of_moto_modules", list_modules)
     dispatcher = _Dispatcher(lambda service: f"the application of {service}")
 
     def ask(service: str) -> str:
@@ -19,4 +20,4 @@ def test_the_service_of_a_host_is_looked_for_once(monkeypatch: pytest.MonkeyPatc
 
     assert {ask("sqs") for _ in range(3)} == {"the application of sqs"}
     assert {ask("sns") for _ in range(3)} == {"the application of sns"}
-    assert len(listed) == 2
+    assert list_modules.call_count == 2
