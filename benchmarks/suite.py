@@ -55,7 +55,7 @@ def _needs_node() -> str | None:
 BENCHMARKS = (
     Benchmark(("benchmarks.demo",), _needs_node),
     Benchmark(("benchmarks.service",), _needs_node),
-    Benchmark(("benchmarks.batch", "--rows", "10000"), _needs_node),
+    Benchmark(("benchmarks.batch", "--rows", "4000"), _needs_node),
     Benchmark(("benchmarks.container",)),
     Benchmark(("benchmarks.retrieval",), _needs_drawings),
     Benchmark(("benchmarks.kernels",)),
