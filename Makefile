@@ -29,7 +29,7 @@ help: ## Show this help
 	@echo "make image-test  hold a built image against the server's contract: IMAGE=nvfp4-ddim:cpu"
 	@echo "make cost    what a stage costs a month: STAGE=dev|prod IMAGES=500"
 	@echo "make checkov check the templates of STAGE with checkov, in an environment of its own"
-	@echo "make bench   measure every number of docs/benchmarks again (hours); bench-smoke: a minute"
+	@echo "make bench   measure every number of docs/benchmarks again (hours); bench-smoke: does that work? a minute"
 	@echo "make clean   stop the local cloud and remove what these commands made"
 
 install: $(VENV)/.runtime node_modules/.installed ## Install only
@@ -82,7 +82,7 @@ $(VENV)/.peers: pyproject.toml $(VENV)/.test
 bench: $(VENV)/.peers ## Every benchmark, then docs/benchmarks/README.md
 	$(BIN)/python -m benchmarks.suite
 
-bench-smoke: $(VENV)/.runtime ## Do the benchmarks run? In under a minute
+bench-smoke: $(VENV)/.runtime ## Do the comparison of speeds and the page work? In under a minute
 	$(BIN)/python -m benchmarks.smoke
 
 clean: ## Stop the local cloud and remove what these commands made

@@ -164,7 +164,9 @@ def main(
         thorough_labels={steps: labels[part] for steps, part in chosen.items()},
         timing=_timing(photos[0], artifact),
         artifact_bytes=sum(
-            p.stat().st_size for p in Path(locate_model(artifact).location).rglob("*")
+            path.stat().st_size
+            for path in Path(locate_model(artifact).location).rglob("*")
+            if path.is_file()
         ),
     )
     for table in tables_of(measured):

@@ -250,7 +250,7 @@ def main() -> None:
         Claim(
             id="sd15_512_completes_within_2gb",
             value=int(completes),
-            unit="1 = yes",
+            unit="(1: yes)",
             goal=1,
             better="higher",
             note=f"enforced by {how}",

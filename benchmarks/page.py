@@ -18,9 +18,10 @@ __all__ = ["main", "render", "write_page"]
 _INTRODUCTION = """\
 # Benchmarks
 
-Every number that this project states, with its goal, the command that measures it again and the
-machine it was measured on. Made by `python -m benchmarks.page` from the JSON files in this folder;
-`make bench` runs every benchmark that can run on the machine and then makes this page.
+What this project claims of its work: every number with its goal, if one was set, the command that
+measures it again and the machine it was measured on. Made by `python -m benchmarks.page` from the
+JSON files in this folder; `make bench` runs every benchmark that can run on the machine and then
+makes this page.
 """
 _HEADER = "| claim | value | goal | | what it is |\n| --- | --- | --- | --- | --- |"
 _BYTE_UNITS = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -52,7 +53,13 @@ def _verdict(claim: dict[str, Any]) -> str:
         return "met"
     if not claim["goal"]:
         return "**missed**"
-    return f"**missed** by {abs(claim['value'] / claim['goal'] - 1):.0%}"
+    distance = abs(claim["value"] - claim["goal"])
+    if claim["goal"] < 0:  # a scale without a zero: shares of it mean nothing
+        return f"**missed** by {_amount(distance, claim['unit'])}"
+    per_cent = 100 * distance / claim["goal"]
+    if per_cent < 0.01:
+        return "**missed** by less than 0.01 %"
+    return f"**missed** by {f'{per_cent:.0f}' if per_cent >= 1 else f'{per_cent:.1g}'} %"
 
 
 def _goal(claim: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Do the benchmarks still run? Tiny versions of them, in under a minute, into a temporary folder.
+"""Do the comparison of speeds and the page still work? A tiny run, in under a minute, thrown away.
 
 The bundled model at its native size stands in for Stable Diffusion: numbers say nothing here, only
 whether they are sane.
@@ -68,7 +68,7 @@ def _page(docs: Path) -> None:
 
 
 def main() -> None:
-    """Run every tiny benchmark."""
+    """Measure something tiny, and make the page."""
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="bench-smoke-") as folder:
         work, docs = Path(folder, "work"), Path(folder, "docs")
@@ -76,7 +76,7 @@ def main() -> None:
         docs.mkdir()
         _speed(work, docs)
         _page(docs)
-    print(f"benchmarks run and give sane numbers: {time.monotonic() - begin:.0f} s")
+    print(f"speeds are measured and give sane numbers: {time.monotonic() - begin:.0f} s")
 
 
 if __name__ == "__main__":

@@ -38,14 +38,25 @@ def _needs_drawings() -> str | None:
     return None if data.exists() else "needs `python -m training.emoji_data` first"
 
 
-def _of_use(name: str, data: str) -> Benchmark:
-    """A benchmark of one of the four uses, whose training notes say where its data comes from."""
-    path = _ROOT / "training" / "data" / data
+def _of_use(name: str, data: str, notes: str | None = None, **others: str) -> Benchmark:
+    """A benchmark of one of the four uses.
+
+    Args:
+        name: Its module.
+        data: What `--data` is given, in `training/data`.
+        notes: Says where the data comes from; by default the training notes of that name.
+        others: Further options that take files of `training/data`.
+    """
+    files = {"data": data, **others}
+    paths = {option: _ROOT / "training" / "data" / file for option, file in files.items()}
+    source = notes or f"training/{name}/README.md"
 
     def obstacle() -> str | None:
-        return None if path.exists() else f"needs training/data/{data}: training/{name}/README.md"
+        absent = [f"training/data/{path.name}" for path in paths.values() if not path.exists()]
+        return f"needs {' and '.join(absent)}: {source}" if absent else None
 
-    return Benchmark((f"benchmarks.{name}", "--data", str(path)), obstacle)
+    options = [word for option, path in paths.items() for word in (f"--{option}", str(path))]
+    return Benchmark((f"benchmarks.{name}", *options), obstacle)
 
 
 def _needs_node() -> str | None:
@@ -56,10 +67,11 @@ BENCHMARKS = (
     Benchmark(("benchmarks.demo",), _needs_node),
     Benchmark(("benchmarks.service",), _needs_node),
     Benchmark(("benchmarks.batch", "--rows", "4000"), _needs_node),
+    Benchmark(("benchmarks.lambda_lane",)),
     Benchmark(("benchmarks.container",)),
     Benchmark(("benchmarks.retrieval",), _needs_drawings),
     Benchmark(("benchmarks.kernels",)),
-    Benchmark(("benchmarks.operations",)),
+    Benchmark(("benchmarks.operations",), _needs_drawings),
     Benchmark(("benchmarks.sensitivity",), _needs_drawings),
     Benchmark(("benchmarks.low_rank",), _needs_drawings),
     Benchmark(("benchmarks.speed", "--full")),
@@ -71,7 +83,8 @@ BENCHMARKS = (
     _of_use("segment", "nuclei.npz"),
     _of_use("compress", "kodak"),
     _of_use("interpolate", "temperature.npz"),
-    _of_use("analyze", "potato_leaf.zip"),
+    _of_use("analyze", "potato_leaf.zip", foreign="foreign"),
+    _of_use("leaf_foreign", "potato_leaf.zip", "benchmarks/leaf_foreign.py", pictures="wallpapers"),
     Benchmark(("benchmarks.quality", "sample"), _needs_drawings),
     Benchmark(("benchmarks.quality", "report"), _needs_drawings),
 )

@@ -195,11 +195,6 @@ class QuantizationValidation(Contract):
     quantize_seconds: float | None = Field(None, ge=0)
     validate_seconds: float | None = Field(None, ge=0)
 
-    @property
-    def passed(self) -> bool:
-        """Whether the artifact may be published."""
-        return self.problem is None and self.artifact_sha256 is not None
-
 
 class QuantizationState(StrEnum):
     """How an execution ended."""

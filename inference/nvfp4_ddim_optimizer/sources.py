@@ -22,7 +22,7 @@ from nvfp4_ddim_optimizer.errors import (
     InvalidInputError,
     ModelNotSupportedError,
 )
-from nvfp4_ddim_optimizer.nn import LayerCallback, LayerPolicy, plan_layers, quantize_module
+from nvfp4_ddim_optimizer.nn import LayerCallback, LayerPolicy, quantize_module
 from nvfp4_ddim_optimizer.nvfp4 import Quantizer
 from nvfp4_ddim_optimizer.task_model import TaskModel
 
@@ -31,7 +31,6 @@ __all__ = [
     "ModelKind",
     "ModelSource",
     "bundled_models",
-    "count_layers",
     "load_diffusers",
     "local_directory",
     "locate_full_precision",
@@ -218,16 +217,6 @@ def _explained(location: str) -> Iterator[None]:
         raise ModelNotSupportedError(
             f"could not load {location!r} as a diffusers model with safetensors weights: {error}"
         ) from error
-
-
-def count_layers(pipeline: Any, policy: LayerPolicy | None = None) -> int:
-    """How many layers `quantize_pipeline` will swap."""
-    policy = policy or LayerPolicy()
-    return sum(
-        planned.keep_reason is None
-        for component, module in quantized_modules(pipeline).items()
-        for planned in plan_layers(module, component, policy)
-    )
 
 
 def quantized_modules(pipeline: Any) -> dict[str, torch.nn.Module]:

@@ -65,7 +65,7 @@ _ANSWERS = (
         413,
         ProblemType.PAYLOAD_TOO_LARGE,
         "Request too large",
-        "A request may have 10 MB at most.",
+        "A request may have 64 KiB at most.",
     ),
     _Answer(
         "WAF_FILTERED",

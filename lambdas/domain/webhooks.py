@@ -170,6 +170,6 @@ def sign(secret: WebhookSecret, message_id: str, now: datetime, body: bytes) -> 
 
 
 def pause_after(attempt: int) -> int:
-    """Seconds until the next attempt: 10, 40, 160, ... up to 3 hours; 15 hours in all."""
+    """Seconds until the next attempt: 10, 40, 160, ... up to 3 hours; nearly 13 hours in all."""
     growth = int(_PAUSE_GROWTH ** (attempt - 1))
     return min(_FIRST_PAUSE_SECONDS * growth, _LONGEST_PAUSE_SECONDS)

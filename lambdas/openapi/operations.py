@@ -117,7 +117,7 @@ def webhooks() -> dict[str, Any]:
         "operationId": "jobEnded",
         "summary": "A job with a `webhook_url` has ended",
         "description": "Answer with any 2xx within seven seconds. Anything else is tried again, "
-        "ten times in 15 hours; 410 ends the attempts. Redirects are not followed.",
+        "ten times in 13 hours; 410 ends the attempts. Redirects are not followed.",
         "tags": ["webhooks"],
         "parameters": parameters,
         "requestBody": _body(JobEvent, examples.job_event()),

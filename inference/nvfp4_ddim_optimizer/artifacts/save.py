@@ -140,6 +140,10 @@ def save_artifact(
 def check_destination(directory: str | Path, *, overwrite: bool) -> None:
     """Find out before long work whether `save_artifact` may write there.
 
+    Args:
+        directory: Where the artifact is to be.
+        overwrite: Whether an artifact that is there may be replaced.
+
     Raises:
         InvalidInputError: The directory exists and may not be replaced.
     """

@@ -82,7 +82,11 @@ def reference(
     seed: Annotated[int, typer.Option(min=0)] = 7,
     steps: Annotated[int, typer.Option(min=1, max=100)] = 10,
 ) -> None:
-    """Write the self-test that devices run before they use an artifact."""
+    """Write the self-test that devices run before they use an artifact.
+
+    \b
+    [cyan]nvfp4-ddim edge reference emoji-64 infra/self_tests[/]
+    """
     from nvfp4_ddim_optimizer.artifacts import artifact_sha256
     from nvfp4_ddim_optimizer.sources import bundled_models
 

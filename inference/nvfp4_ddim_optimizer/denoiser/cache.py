@@ -38,12 +38,25 @@ class FeatureCache:
         self._features: dict[Branch, Tensor] = {}
 
     def recall(self, t: int, branches: tuple[Branch, ...]) -> Tensor | None:
-        """Features to reuse, [len(branches) B, D, H, W], or None where the UNet must run whole."""
+        """Features to reuse, or None where the UNet must run whole.
+
+        Args:
+            t: The timestep.
+            branches: Of guidance, in the order of the batch.
+
+        Returns:
+            [len(branches) B, D, H, W].
+        """
         if t in self._refresh_at or any(branch not in self._features for branch in branches):
             return None
         kept = [self._features[branch] for branch in branches]
         return kept[0] if len(kept) == 1 else torch.cat(kept)
 
     def store(self, branches: tuple[Branch, ...], features: Tensor) -> None:
-        """Keep features [len(branches) B, D, H, W] for the steps to come."""
+        """Keep features for the steps to come.
+
+        Args:
+            branches: Of guidance, in the order of the batch.
+            features: [len(branches) B, D, H, W].
+        """
         self._features.update(zip(branches, features.chunk(len(branches)), strict=True))

@@ -84,11 +84,6 @@ class NoiseSchedule:
         """T, the number of timesteps the model was trained on."""
         return self.alphas_cumprod.numel()
 
-    @property
-    def has_zero_terminal_snr(self) -> bool:
-        """Whether the last timestep is pure noise."""
-        return bool(self.alphas_cumprod[-1] == 0)
-
     def alpha_cumprod(self, t: int) -> float:
         """abar_t; any negative t means the clean picture."""
         return self.final_alpha_cumprod if t < 0 else float(self.alphas_cumprod[t])

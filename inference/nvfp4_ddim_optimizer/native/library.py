@@ -114,7 +114,14 @@ class Library:
         return bool(self._functions.nvfp4_select(None if name is None else name.encode()))
 
     def dequantize(self, codes: Tensor, scales: Tensor, global_scale: Tensor, out: Tensor) -> None:
-        """Dequantise contiguous tensors of the CPU into `out` [rows, K_pad]."""
+        """Dequantise into `out`. All tensors are of the CPU and contiguous.
+
+        Args:
+            codes: uint8 [rows, K_pad / 2].
+            scales: float8_e4m3fn [rows, K_pad / 16].
+            global_scale: float32 [].
+            out: [rows, K_pad], float32, float16 or bfloat16.
+        """
         self._functions.nvfp4_dequantize(
             codes.data_ptr(),
             scales.data_ptr(),
@@ -133,8 +140,17 @@ class Library:
         tables: Tensor,
         steps: range,
     ) -> tuple[Tensor, Tensor]:
-        """See `nvfp4.block_search.search_reference`: contiguous tensors of the CPU, and the
-        tables' rows in one tensor.
+        """Choose scales and codes of blocks. All tensors are of the CPU and contiguous.
+
+        Args:
+            blocks: float32 [N, 16].
+            bases: As of `nvfp4.block_search.search_reference`.
+            importance: The same.
+            tables: The rows of `SearchTables`, in one tensor.
+            steps: E4M3 steps from the base that are tried.
+
+        Returns:
+            (codes uint8 [N, 8], scales uint8 [N]: E4M3 bytes).
         """
         count = blocks.shape[0]
         codes = torch.empty((count, 8), dtype=torch.uint8)
@@ -174,7 +190,14 @@ class Library:
         self._convolve(self._functions.nvfp4_convolve, x, packed, bias, out)
 
     def convolve_dense(self, x: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> None:
-        """The same with a weight in float32, [O, C, 3, 3], contiguous as channels_last."""
+        """The same with a weight in float32.
+
+        Args:
+            x: float32 [N, C, H, W], C a multiple of 16.
+            weight: float32 [O, C, 3, 3], contiguous as channels_last.
+            bias: float32 [O] or None.
+            out: float32 [N, O, H, W].
+        """
         self._convolve(self._functions.nvfp4_convolve_dense, x, (weight,), bias, out)
 
     def _convolve(

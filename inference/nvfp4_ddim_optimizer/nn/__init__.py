@@ -5,7 +5,7 @@ float model --quantize_module(policy, quantizer)--> the same with NVFP4 layers +
 
 from .attention import attend
 from .layers import NVFP4Conv2d, NVFP4Layer, NVFP4Linear, Residency, set_residency
-from .mapped import mapped_bytes, release_pages
+from .mapped import release_pages
 from .policy import KeepRule, LayerPolicy
 from .stored import compute_as_stored, convolve_by_winograd, weight_like
 from .swap import (
@@ -33,7 +33,6 @@ __all__ = [
     "convolve_3x3_dense",
     "convolve_by_winograd",
     "install",
-    "mapped_bytes",
     "plan_layers",
     "quantize_layer",
     "quantize_module",

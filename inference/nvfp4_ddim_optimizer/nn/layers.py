@@ -134,7 +134,7 @@ class NVFP4Layer(nn.Module):
         return dense
 
     def dense_bias(self, x: Tensor) -> Tensor | None:
-        """The bias in the dtype of an input."""
+        """The bias [out] in the dtype of an input, or None where the layer has none."""
         return None if self.bias is None else self.bias.to(x.dtype)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -174,6 +174,10 @@ class NVFP4Linear(NVFP4Layer):
     @classmethod
     def from_float(cls, layer: nn.Linear, search: ScaleSearch = ScaleSearch.FOUR_OVER_SIX) -> Self:
         """Quantise a layer.
+
+        Args:
+            layer: Its weight is [out_features, in_features], of any floating-point type.
+            search: How block scales are chosen.
 
         Raises:
             InvalidInputError: The weight is not finite.
@@ -263,6 +267,10 @@ class NVFP4Conv2d(NVFP4Layer):
     @classmethod
     def from_float(cls, layer: nn.Conv2d, search: ScaleSearch = ScaleSearch.FOUR_OVER_SIX) -> Self:
         """Quantise a layer.
+
+        Args:
+            layer: Its weight is [out, in / groups, kh, kw], of any floating-point type.
+            search: How block scales are chosen.
 
         Raises:
             InvalidInputError: The weight is not finite, or the layer pads with something else

@@ -8,14 +8,9 @@ from pathlib import Path
 
 from torch import nn
 
-__all__ = ["mapped_bytes", "release_pages"]
+__all__ = ["release_pages"]
 
 _MAPS = Path("/proc/self/maps")
-
-
-def mapped_bytes(module: nn.Module) -> int:
-    """Bytes of a model's weights that are mapped from files; 0 where that can't be told."""
-    return sum(end - begin for begin, end in _mapped_ranges(module))
 
 
 def release_pages(module: nn.Module) -> int:

@@ -13,13 +13,10 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from .constants import BLOCK_SIZE, E2M1_SIGN_BIT, E4M3_MAX_BYTE
+from .constants import BLOCK_SIZE, E4M3_MAX_BYTE
 from .tensor import QuantizedTensor
 
-__all__ = ["CODE_MAGNITUDES", "SCALE_BYTES", "CodeLengths", "count_symbols", "entropy_bits"]
-
-CODE_MAGNITUDES = E2M1_SIGN_BIT
-"""Codes but for their sign."""
+__all__ = ["SCALE_BYTES", "CodeLengths", "count_symbols", "entropy_bits"]
 
 SCALE_BYTES = E4M3_MAX_BYTE + 1
 """Block scales that there are: all E4M3 bytes from 0 to 448."""
@@ -83,7 +80,7 @@ def entropy_bits(quantized: QuantizedTensor) -> tuple[float, float]:
         quantized: The tensor; padding counts as weights.
 
     Returns:
-        (codes, scales).
+        (codes, scales): Shannon's entropy of each, signs included.
     """
     codes, scales = count_symbols(quantized.codes, quantized.scales)
     total = codes.sum().item()

@@ -62,7 +62,11 @@ def quantize(weight: Tensor, search: ScaleSearch = ScaleSearch.FOUR_OVER_SIX) ->
 
 
 def as_blocks(weight: Tensor) -> Tensor:
-    """The weight's matrix as [N, 16], rows padded with zeros; a view where that is possible."""
+    """The weight's matrix as [N, 16], rows padded with zeros; a view where that is possible.
+
+    Raises:
+        InvalidInputError: The weight is empty, has no dimension, or is not floating.
+    """
     if weight.dtype not in _FLOAT_DTYPES:
         raise InvalidInputError(
             f"a weight to quantise must be a floating-point tensor, not {weight.dtype}"
@@ -73,7 +77,11 @@ def as_blocks(weight: Tensor) -> Tensor:
 
 
 def finite_amax(weight: Tensor) -> Tensor:
-    """Largest magnitude, float32 []; taken without a copy of the weight."""
+    """Largest magnitude, float32 []; taken without a copy of the weight.
+
+    Raises:
+        InvalidInputError: The weight holds NaN or infinity.
+    """
     lowest, highest = torch.aminmax(weight.detach())
     amax = torch.maximum(-lowest, highest).to(torch.float32)
     if not math.isfinite(float(amax)):

@@ -30,7 +30,12 @@ _LANES = 32
 
 
 def swizzled_shape(rows: int, blocks: int) -> tuple[int, int]:
-    """Shape of the padded scales: rows to a multiple of 128, blocks to a multiple of 4."""
+    """Shape of the padded scales.
+
+    Args:
+        rows: Of the weight's matrix; padded to a multiple of 128.
+        blocks: Scales of a row; padded to a multiple of 4.
+    """
     return _round_up(rows, _ROWS), _round_up(blocks, _COLUMNS)
 
 

@@ -39,7 +39,16 @@ _CONFIGURATION_SUFFIXES = frozenset({".json", ".txt", ".model"})
 
 @dataclass(frozen=True)
 class ArtifactDetails:
-    """What an artifact's manifest says that its weights don't tell; see `save_artifact`."""
+    """What an artifact's manifest says that its weights don't tell.
+
+    Attributes:
+        name: The artifact's.
+        original_model: Where the weights are from: directory or hub id.
+        license: SPDX expression of the weights' licence.
+        attribution: Whom the licence wants named.
+        default_guidance_scale: Guidance where a request gives none.
+        created_at: Time stamp; None takes the clock's.
+    """
 
     name: str
     original_model: str

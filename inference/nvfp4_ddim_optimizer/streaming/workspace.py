@@ -57,7 +57,12 @@ class Workspace:
         return target.parent / f".{target.name}.quantizing"
 
     def load(self, component: str, layer: str) -> tuple[QuantizedTensor, LayerEntry] | None:
-        """A finished layer, mapped from its file; None if it is not there or not whole."""
+        """A finished layer, mapped from its file; None if it is not there or not whole.
+
+        Args:
+            component: The component's name in the pipeline.
+            layer: Path of the layer inside it.
+        """
         path = self._path(component, layer)
         if not path.is_file():
             return None
@@ -71,7 +76,12 @@ class Workspace:
             return None
 
     def save(self, quantized: QuantizedTensor, entry: LayerEntry) -> None:
-        """Keep a finished layer; it appears complete or not at all."""
+        """Keep a finished layer; it appears complete or not at all.
+
+        Args:
+            quantized: Its weight.
+            entry: The report on it, which names it.
+        """
         path = self._path(entry.component, entry.name)
         temporary = _temporary(path)
         parts = {part: getattr(quantized, part).cpu().contiguous() for part in _PARTS}

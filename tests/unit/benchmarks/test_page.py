@@ -20,9 +20,17 @@ def test_a_goal_reached_and_a_goal_missed_are_told_apart() -> None:
     verdicts = {line.split("`")[1]: line.split("|")[4].strip() for line in _rows(page)}
     assert verdicts == {
         "demo_seconds": "met",
-        "too_slow": "**missed** by 2%",
+        "too_slow": "**missed** by 2 %",
         "accuracy": "met",
     }
+
+
+def test_a_narrow_miss_and_one_on_a_scale_without_a_zero_are_told_in_numbers() -> None:
+    narrow = CLAIM | {"id": "narrow", "value": 60.05}
+    scale = CLAIM | {"id": "ssimulacra2", "value": -28.4, "goal": -8.7, "better": "higher"}
+    page = render({"demo": [narrow, scale | {"unit": ""}]}, [])
+    verdicts = [line.split("|")[4].strip() for line in _rows(page)][:2]
+    assert verdicts == ["**missed** by 0.08 %", "**missed** by 19.7"]
 
 
 def test_a_number_without_a_promise_has_no_verdict() -> None:
@@ -42,7 +50,7 @@ def test_promises_of_all_topics_are_told_first() -> None:
     page = render({"demo": [CLAIM], "speed_gpu": [missed]}, [])
     summary = page[: page.index("## Demo")]
     assert "1 of 2 are met" in summary
-    assert "| [Speed gpu](#speed-gpu) | `too_slow` | 61 s | ≤ 60 s | **missed** by 2% |" in summary
+    assert "| [Speed gpu](#speed-gpu) | `too_slow` | 61 s | ≤ 60 s | **missed** by 2 % |" in summary
 
 
 def test_groups_have_tables_of_their_own_with_promises_first() -> None:

@@ -16,7 +16,7 @@ from nvfp4_ddim_optimizer.artifacts import save_artifact
 from nvfp4_ddim_optimizer.errors import InsufficientMemoryError, InvalidInputError
 from nvfp4_ddim_optimizer.loading import load_model
 from nvfp4_ddim_optimizer.memory import ComputeDtype, ExecutionPlan
-from nvfp4_ddim_optimizer.nn import mapped_bytes
+from nvfp4_ddim_optimizer.nn import release_pages
 from nvfp4_ddim_optimizer.nvfp4 import quantizer_for
 from nvfp4_ddim_optimizer.sources import locate_model, quantize_pipeline
 from nvfp4_ddim_optimizer.tasks import generate
@@ -75,9 +75,9 @@ def test_all_weights_are_mapped_in_little_memory(artifact: Path) -> None:
     for part in (loaded.model.text_encoder, loaded.model.unet, loaded.model.vae):
         # Ends that share a page with a neighbour are not counted.
         whole = (tensor.nbytes - 2 * mmap.PAGESIZE for tensor in part.state_dict().values())
-        assert mapped_bytes(part) >= sum(size for size in whole if size > 0)
+        assert release_pages(part) >= sum(size for size in whole if size > 0)
         assert {p.dtype for p in part.parameters()} <= {torch.bfloat16, torch.float32}
-    assert mapped_bytes(loaded.model.unet) > 0
+    assert release_pages(loaded.model.unet) > 0
     assert {p.dtype for p in loaded.model.vae.parameters()} == {torch.bfloat16}
 
 

@@ -40,7 +40,12 @@ class ExchangeLayout(ABC):
 
     @abstractmethod
     def write(self, component: Component, path: Path) -> None:
-        """Write a model's tensors."""
+        """Write a model's tensors.
+
+        Args:
+            component: The model.
+            path: The file.
+        """
 
     @abstractmethod
     def read(self, path: Path, shapes: Shapes) -> Component:

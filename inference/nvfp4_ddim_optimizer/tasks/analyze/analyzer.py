@@ -101,7 +101,11 @@ class LeafAnalyzer:
 
     @torch.no_grad()
     def scores(self, views: Tensor) -> LeafScores:
-        """Look at a photo once: all its views in one batch."""
+        """Look at a photo once: all its views in one batch.
+
+        Args:
+            views: [8, C, h, w] float32, of `views`.
+        """
         encoded = encode(self.unet, views, self.options.feature_timestep, len(CLASSES))
         return LeafScores(
             head_logits(self.tables, encoded.features).mean(dim=0).cpu(),
@@ -109,7 +113,12 @@ class LeafAnalyzer:
         )
 
     def unlike_training(self, scores: LeafScores, crop: LeafCrop) -> float:
-        """How unlike the leaves of the training a photo is; above 1 is too unlike."""
+        """How unlike the leaves of the training a photo is; above 1 is too unlike.
+
+        Args:
+            scores: Of the photo's crop.
+            crop: Where no leaf was found in it, it is too unlike whatever the scores say.
+        """
         distance = scores.distance / self.options.distance_limit
         return distance + (0.0 if crop.share > 0 else _NO_LEAF)
 
@@ -129,7 +138,18 @@ class LeafAnalyzer:
         on_step: Callable[[StepEvent], None] | None = None,
         should_cancel: Callable[[], bool] | None = None,
     ) -> ClassErrors:
-        """Prediction errors of the classes at `count` noise levels."""
+        """Prediction errors of the classes at several noise levels.
+
+        Args:
+            views: [8, C, h, w] float32, of `views`.
+            count: Noise levels.
+            seed: Of the noise.
+            on_step: Called after each level.
+            should_cancel: Asked before each batch.
+
+        Raises:
+            GenerationCancelled: `should_cancel` said so.
+        """
         return class_errors(
             self.unet,
             list(views),
@@ -143,7 +163,15 @@ class LeafAnalyzer:
         )
 
     def fused(self, from_features: Tensor, from_errors: Tensor) -> Tensor:
-        """Both answers as one: a weighted sum of log-probabilities. [K]."""
+        """Both answers as one: a weighted sum of log-probabilities.
+
+        Args:
+            from_features: [K], of `feature_probabilities`.
+            from_errors: [K], of `error_probabilities`.
+
+        Returns:
+            Probabilities [K].
+        """
         weights = self.options.feature_weight, self.options.error_weight
         logs = (weights[0] * from_features.clamp_min(1e-12).log()) + (
             weights[1] * from_errors.clamp_min(1e-12).log()

@@ -157,7 +157,15 @@ class ClimateInterpolator:
             raise ModelNotSupportedError("the model's tables and network do not fit together")
 
     def expected(self, states: States, fraction: float) -> Array:
-        """The conditional mean of the regression alone, [H, W]: no denoiser, milliseconds."""
+        """The conditional mean of the regression alone: no denoiser, milliseconds.
+
+        Args:
+            states: The ends.
+            fraction: Of the time between them, in [0, 1].
+
+        Returns:
+            [H, W] float64 on the states' grid, in degrees Celsius.
+        """
         prepared = self._prepare(states)
         moment = self._moment(prepared, fraction)
         correction = (moment.diurnal + self._correction(moment)).double().numpy()

@@ -142,6 +142,10 @@ def read_states(
 def frames_to_dataset(found: DatasetStates, frames: Frames) -> "xarray.Dataset":
     """Frames as a Dataset like the start's.
 
+    Args:
+        found: The two states, as they were read.
+        frames: What was made of them.
+
     Returns:
         `<name>`: the mean (time, then the field's own dimensions); `<name>_member`: the ensemble,
         with `member` before; `<name>_spread`: its standard deviation. All other coordinates and

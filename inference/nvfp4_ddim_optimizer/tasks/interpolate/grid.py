@@ -80,17 +80,16 @@ class Grid:
         )
 
 
-def gaussian_grid(rows: int, columns: int, first_longitude: float = -180.0) -> Grid:
-    """The Gaussian grid that spectral models of the atmosphere use, north to south.
+def gaussian_grid(rows: int, columns: int) -> Grid:
+    """The Gaussian grid that spectral models of the atmosphere use, north to south, from 180 W.
 
     Args:
         rows: Roots of the Legendre polynomial of this degree are the sines of latitude.
         columns: Evenly spaced longitudes.
-        first_longitude: Degrees east of the first column.
     """
     sines = np.polynomial.legendre.leggauss(rows)[0]
     latitudes = np.rad2deg(np.arcsin(sines))[::-1]
-    longitudes = first_longitude + 360 / columns * np.arange(columns, dtype=np.float64)
+    longitudes = -180 + 360 / columns * np.arange(columns, dtype=np.float64)
     return Grid(latitudes.astype(np.float64), longitudes)
 
 

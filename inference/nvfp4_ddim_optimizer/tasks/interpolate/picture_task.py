@@ -34,7 +34,13 @@ class PictureInterpolationTask(Task[InterpolateParameters, InterpolateReport]):
     def frames(
         self, start: Image.Image, end: Image.Image, fractions: Sequence[float], **settings: Any
     ) -> list[Image.Image]:
-        """Pictures between two, with the settings of `interpolate_pictures`.
+        """Pictures between two.
+
+        Args:
+            start: The first.
+            end: The last.
+            fractions: Where between them, each in [0, 1].
+            settings: Those of `interpolate_pictures`.
 
         Raises:
             InvalidInputError: A number is out of range.

@@ -34,7 +34,7 @@ class Segmentation:
         labels: [S, H, W] int32: the number of the instance within its slice, 0 outside.
         probability: [S, H, W] float16, the mean of the samples.
         uncertainty: [S, H, W] float16 in [0, 1], in bits; see `doubt`.
-        instances: Connected pieces, slice by slice.
+        instances: Pieces of the mask, slice by slice; those that touch are parted.
     """
 
     scan: Scan

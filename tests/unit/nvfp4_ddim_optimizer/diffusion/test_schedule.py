@@ -27,7 +27,7 @@ def test_equals_diffusers_table(
     )
     torch.testing.assert_close(ours.alphas_cumprod, theirs.alphas_cumprod, rtol=1e-6, atol=1e-7)
     assert ours.final_alpha_cumprod == pytest.approx(float(theirs.final_alpha_cumprod))
-    assert ours.has_zero_terminal_snr is zero_terminal_snr
+    assert (float(ours.alphas_cumprod[-1]) == 0) is zero_terminal_snr
 
 
 def test_signal_falls_with_time_and_is_clean_before_it() -> None:
