@@ -9,7 +9,6 @@ Run: python -m benchmarks.analyze --data DATA --foreign FOLDER
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
@@ -29,6 +28,7 @@ from benchmarks.uses.leaf_claims import Measured, claims_of, tables_of
 from benchmarks.uses.leaf_pictures import heat_sheet, reliability_plot
 from benchmarks.uses.leaf_runs import fast_run, thorough_run
 from benchmarks.uses.leaf_sets import CORRUPTIONS, foreign_pictures
+from benchmarks.uses.measured_process import run_measured
 from nvfp4_ddim_optimizer.artifacts import load_artifact
 from nvfp4_ddim_optimizer.sources import locate_model
 from nvfp4_ddim_optimizer.task_files import load_task_model
@@ -121,9 +121,9 @@ def _timing(photo: Image.Image, model: str) -> dict[str, float]:
         path = Path(folder) / "leaf.png"
         photo.resize((1024, 1024), Image.Resampling.BICUBIC).save(path)
         command = [sys.executable, "-m", "benchmarks.uses.leaf_timing", str(path), model]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603
-    report: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return report
+        run = run_measured(command)
+    report: dict[str, float] = json.loads(run.output.splitlines()[-1])
+    return {**report, "peak_bytes": run.peak_bytes}
 
 
 def main(

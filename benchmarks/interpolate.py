@@ -9,7 +9,6 @@ Run: python -m benchmarks.interpolate --data FILE.npz   (see benchmarks.uses.cli
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from benchmarks.claims import DOCS, Claim, write_claims
 from benchmarks.uses.climate_data import Array, Case, Fields, baselines, cases, load_fields
 from benchmarks.uses.climate_plots import plot_maps, plot_spectra
 from benchmarks.uses.climate_scores import bands, crps, rmse, zonal_spectrum
+from benchmarks.uses.measured_process import run_measured
 from nvfp4_ddim_optimizer import OptimizationPipeline
 from nvfp4_ddim_optimizer.artifacts.layout import MODEL_INDEX_NAME
 from nvfp4_ddim_optimizer.task_files import load_task_model
@@ -170,9 +170,9 @@ def _show(scores: dict[str, Scores], count: int) -> None:
 
 def _cost(artifact: str, threads: int) -> dict[str, float]:
     command = [sys.executable, "-m", "benchmarks.uses.climate_cost", artifact, "20", str(threads)]
-    done = subprocess.run(command, capture_output=True, check=True, text=True)  # noqa: S603 - our own
-    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    run = run_measured(command)
+    found: dict[str, float] = json.loads(run.output.splitlines()[-1])
+    return {**found, "peak_bytes": run.peak_bytes}
 
 
 def _claims(

@@ -66,8 +66,9 @@ def _needs_node() -> str | None:
 BENCHMARKS = (
     Benchmark(("benchmarks.demo",), _needs_node),
     Benchmark(("benchmarks.service",), _needs_node),
-    Benchmark(("benchmarks.batch", "--rows", "2000"), _needs_node),
+    Benchmark(("benchmarks.batch", "--rows", "4000"), _needs_node),
     Benchmark(("benchmarks.lambda_lane",)),
+    Benchmark(("benchmarks.container",)),
     Benchmark(("benchmarks.retrieval",), _needs_drawings),
     Benchmark(("benchmarks.kernels",)),
     Benchmark(("benchmarks.operations",), _needs_drawings),

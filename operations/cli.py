@@ -17,6 +17,7 @@ from .errors import OperationsError, UnknownQueueError
 from .models_cli import app as models_app
 from .options import Endpoint, Region, StageName, clients_of
 from .redrive import Redriver
+from .running_jobs import running_jobs, stop_job
 from .stage import Clients, Stage, find_stage
 from .switch import job_releaser, service_switch
 from .train_cli import train
@@ -74,6 +75,13 @@ def redrive(
 @app.command()
 def stop(
     reason: Annotated[str, typer.Option(help="A sentence that callers will read.")],
+    stop_jobs: Annotated[
+        bool,
+        typer.Option(
+            "--stop-jobs",
+            help="End training and quantising jobs that run, too. What they made is lost.",
+        ),
+    ] = False,
     stage: StageName = "dev",
     region: Region = None,
     endpoint_url: Endpoint = None,
@@ -82,8 +90,9 @@ def stop(
 
     Jobs and pictures can still be read. Jobs that wait, on any lane, run after `resume`, unless
     their deadlines pass before; what has begun ends. A real-time endpoint keeps one instance, which
-    is paid: take its lane out of the stage to be rid of it. The budget of the stage does the same
-    when it is used up.
+    is paid: take its lane out of the stage to be rid of it. Training and quantising jobs that run
+    are named, and go on unless --stop-jobs is given; a second `stop` may end them. The budget of
+    the stage does the same when it is used up.
     """
     clients = clients_of(region, endpoint_url)
     found = find_stage(clients, stage)
@@ -92,6 +101,14 @@ def stop(
     for target in found.scalable_targets:
         if target.stopped_capacity:
             typer.echo(f"{target.resource_id} keeps {target.stopped_capacity} instance, and costs.")
+    sagemaker = clients("sagemaker")
+    for job in running_jobs(sagemaker, found.jobs):
+        if stop_jobs:
+            stop_job(sagemaker, job)
+        fate = "is being stopped" if stop_jobs else "goes on, and costs; --stop-jobs would end it"
+        typer.echo(
+            f"The {job.kind} job {job.name}, since {job.created_at:%Y-%m-%d %H:%M %Z}, {fate}."
+        )
 
 
 @app.command()

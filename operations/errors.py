@@ -5,6 +5,7 @@ OperationsError
 |-- NoEarlierReleaseError    there is nothing to roll back to
 |-- PointerChangedError      somebody else promoted or rolled back at the same time
 |-- StageNotFoundError       no such stage is deployed here
+|-- StageStoppedError        nothing may begin: the service of the stage is stopped
 |-- TrainingError            a training job can't be asked for, or did not end well
 |-- UnknownPriceError        a cost can't be estimated from what is known
 |-- UnknownQueueError        the stage has no dead-letter queue of that name
@@ -21,6 +22,7 @@ __all__ = [
     "PointerChangedError",
     "RedriveError",
     "StageNotFoundError",
+    "StageStoppedError",
     "TrainingError",
     "UnknownPriceError",
     "UnknownQueueError",
@@ -36,6 +38,10 @@ class OperationsError(Exception):
 
 class StageNotFoundError(OperationsError):
     """No stack of the stage, or not the outputs of one, are here."""
+
+
+class StageStoppedError(OperationsError):
+    """Nothing may begin: the service of the stage is stopped."""
 
 
 class TrainingError(OperationsError):

@@ -8,9 +8,10 @@ from lambdas.domain.holding import JobReleaser
 from lambdas.domain.stopping import ServiceSwitch
 from nvfp4_ddim_contracts.table import STATE_INDEX
 
+from .errors import StageStoppedError
 from .stage import Clients, Stage
 
-__all__ = ["job_releaser", "service_switch"]
+__all__ = ["job_releaser", "require_running", "service_switch"]
 
 
 def service_switch(clients: Clients, stage: Stage) -> ServiceSwitch:
@@ -20,6 +21,21 @@ def service_switch(clients: Clients, stage: Stage) -> ServiceSwitch:
         capacity=ScalingCapacity(clients("application-autoscaling"), stage.scalable_targets),
         clock=SystemClock(),
     )
+
+
+def require_running(clients: Clients, stage: Stage) -> None:
+    """Let nothing begin that would be paid while the service is stopped.
+
+    Raises:
+        StageStoppedError: It is; the message says why, and how to go on.
+    """
+    stop = DynamoDBStopFlag(clients("dynamodb"), stage.job_table).read()
+    if stop is not None:
+        raise StageStoppedError(
+            f"The stage '{stage.name}' is stopped since {stop.stopped_at:%Y-%m-%d %H:%M} UTC, and "
+            f"nothing may begin: {stop.reason} Resume it first: python -m operations resume "
+            f"--stage {stage.name}"
+        )
 
 
 def job_releaser(clients: Clients, stage: Stage) -> JobReleaser:

@@ -11,6 +11,7 @@ import typer
 from .errors import TrainingError
 from .options import Endpoint, Region, StageName, clients_of
 from .stage import find_stage
+from .switch import require_running
 from .training_jobs import TrainingJob, describe_request, follow, job_name, upload_channels
 
 __all__ = ["train"]
@@ -51,7 +52,8 @@ def train(  # noqa: PLR0917 - typer makes options of them
 ) -> None:
     """Run a script of training/ as a SageMaker training job, with the stage's image and role.
 
-    The result is one archive, model.tar.gz, in the stage's incoming bucket. For example:
+    The result is one archive, model.tar.gz, in the stage's incoming bucket. While the service is
+    stopped nothing is uploaded and no job starts. For example:
     train training.tokenizer --channel data=emoji_64.npz --set data=channel:data/emoji_64.npz
     """
     clients = clients_of(region, endpoint_url)
@@ -59,6 +61,7 @@ def train(  # noqa: PLR0917 - typer makes options of them
     name = job_name(module, datetime.now(UTC))
     channels = _pairs(channel or [], "--channel")
     if not dry_run:
+        require_running(clients, found)
         channels = upload_channels(clients("s3"), found.incoming_bucket, name, channels)
     request = describe_request(
         found,

@@ -24,5 +24,5 @@ def command_peaks(picture: Path, artifact: str, bitrate: float) -> dict[str, flo
         for name, arguments in commands.items():
             Path(output).unlink(missing_ok=True)
             command = [sys.executable, "-c", _PROGRAM, *arguments, "-m", artifact]
-            peaks[name] = run_measured(command)
+            peaks[name] = run_measured(command).peak_bytes
         return peaks

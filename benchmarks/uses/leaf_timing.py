@@ -1,10 +1,9 @@
-"""Time and memory of one model in a process of its own; prints JSON.
+"""Times of one model in a process of its own; prints JSON.
 
 Run: python -m benchmarks.uses.leaf_timing PHOTO MODEL
 """
 
 import json
-import resource
 import statistics
 import sys
 import time
@@ -35,7 +34,6 @@ def main() -> None:
             used.append(time.process_time() - cpu)
         report[f"{name}_ms"] = 1000 * statistics.median(wall)
         report[f"{name}_cpu_ms"] = 1000 * statistics.median(used)
-    report["peak_bytes"] = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     print(json.dumps(report))
 
 

@@ -1,27 +1,33 @@
-"""Peak memory of a child process."""
+"""Output and peak memory of a child process."""
 
 import subprocess
 import sys
+from dataclasses import dataclass
 
-__all__ = ["run_measured"]
+__all__ = ["MeasuredRun", "run_measured"]
 
 # Linux counts in KiB, macOS in bytes.
 _UNIT = 1 if sys.platform == "darwin" else 1024
 # Linux counts to a process what its parent had when it was started. So a small one starts it.
 _STARTER = """
 import os, subprocess, sys
-process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+process = subprocess.Popen(sys.argv[1:])
 _, status, usage = os.wait4(process.pid, 0)
-print(usage.ru_maxrss)
+print(f"\\n{usage.ru_maxrss}")
 sys.exit(os.waitstatus_to_exitcode(status))
 """
 
 
-def run_measured(command: list[str]) -> float:
-    """Run a command to its end.
+@dataclass(frozen=True)
+class MeasuredRun:
+    """What a command printed, and its peak resident bytes."""
 
-    Returns:
-        Its peak resident bytes.
+    output: str
+    peak_bytes: float
+
+
+def run_measured(command: list[str]) -> MeasuredRun:
+    """Run a command to its end.
 
     Raises:
         subprocess.CalledProcessError: It failed.
@@ -32,4 +38,5 @@ def run_measured(command: list[str]) -> float:
         stdout=subprocess.PIPE,
         text=True,
     )
-    return float(done.stdout) * _UNIT
+    output, _, peak = done.stdout.rstrip().rpartition("\n")
+    return MeasuredRun(output, float(peak) * _UNIT)

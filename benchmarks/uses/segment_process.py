@@ -35,5 +35,5 @@ def command_cost(artifact: str, samples: int) -> tuple[float, float, int]:
         arguments = ["segment", str(path), "-m", artifact, "-o", str(Path(folder) / "out")]
         arguments += ["--samples", str(samples), "--steps", "10", "--seed", "0"]
         start = time.perf_counter()
-        peak = run_measured([sys.executable, "-c", program, *arguments])
+        peak = run_measured([sys.executable, "-c", program, *arguments]).peak_bytes
         return time.perf_counter() - start, peak, SIDE * SIDE

@@ -1,9 +1,10 @@
-"""One picture of the original and one of the artifact, and how far they are apart."""
+"""The original beside its artifact: how far apart are their layers, and a picture of each?"""
 
 import gc
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,10 @@ from nvfp4_ddim_optimizer.pipeline import OptimizationPipeline
 from nvfp4_ddim_optimizer.sources import load_diffusers, locate_full_precision
 from nvfp4_ddim_optimizer.tasks import TextConditioner, TextToImageModel, generate_images
 
+from .compare_weights import WorstLayer, compare_weights
 from .errors import RefusedModelError
 
-__all__ = ["Comparison", "compare_pictures"]
+__all__ = ["Comparison", "compare_models"]
 
 STEPS = 8
 SEED = 20_240_229
@@ -52,13 +54,13 @@ class _Watch:
             self.is_finite = False
 
 
-def compare_pictures(
+def compare_models(
     original: Path, artifact: Path, *, prompt: str, guidance_scale: float
-) -> Comparison:
-    """Paint with both, on the CPU in float32, from the same noise in the same steps.
+) -> tuple[WorstLayer | None, Comparison]:
+    """Compare every layer, then paint with both on the CPU in float32, from the same noise.
 
-    The picture is small, 256 pixels a side at most: it is a test, not to be looked at. The two
-    models are in memory one after the other.
+    The picture is small, 256 pixels a side at most: it is a test, not to be looked at. The original
+    is loaded once, and is gone before the artifact paints.
 
     Args:
         original: Diffusers directory.
@@ -66,12 +68,18 @@ def compare_pictures(
         prompt: What to paint.
         guidance_scale: Of classifier-free guidance.
 
+    Returns:
+        The layer with the largest error, None where nothing is quantised; what the pictures say.
+
     Raises:
-        RefusedModelError: The original's own picture is not finite: there is nothing to compare.
+        RefusedModelError: The original's own picture is not finite, or it has no such layers.
         NVFP4Error: One of them can't be loaded or run.
     """
     watch = _Watch()
-    first, height, width = _paint_original(original, prompt, guidance_scale, watch)
+    pipeline = load_diffusers(locate_full_precision(original))
+    worst = compare_weights(pipeline.components, artifact)
+    first, height, width = _paint_original(pipeline, prompt, guidance_scale, watch)
+    del pipeline
     if not watch.is_finite:
         raise RefusedModelError(
             QuantizationProblemCode.NOT_FINITE,
@@ -80,7 +88,7 @@ def compare_pictures(
     gc.collect()
     second = _paint_artifact(artifact, prompt, guidance_scale, (height, width), watch)
     distance = float(psnr(_pixels(first), _pixels(second), _PEAK))
-    return Comparison(
+    return worst, Comparison(
         psnr_db=_EQUAL_DB if math.isinf(distance) else min(distance, _EQUAL_DB),
         is_finite=watch.is_finite,
         prompt=prompt,
@@ -92,9 +100,8 @@ def compare_pictures(
 
 
 def _paint_original(
-    directory: Path, prompt: str, guidance_scale: float, watch: _Watch
+    pipeline: Any, prompt: str, guidance_scale: float, watch: _Watch
 ) -> tuple[Image.Image, int, int]:
-    pipeline = load_diffusers(locate_full_precision(directory))
     model = TextToImageModel.from_diffusers(pipeline)
     for part in (model.text_encoder, model.unet, model.vae):
         part.eval()

@@ -3,8 +3,10 @@
 A picture hardly shows that one deep layer was lost or packed wrongly; its weights do.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +15,6 @@ from nvfp4_ddim_contracts.incoming import QuantizationProblemCode
 from nvfp4_ddim_optimizer.artifacts import load_artifact
 from nvfp4_ddim_optimizer.nn import NVFP4Layer
 from nvfp4_ddim_optimizer.nvfp4 import dequantize
-from nvfp4_ddim_optimizer.sources import load_diffusers, locate_full_precision
 
 from .errors import RefusedModelError
 
@@ -37,11 +38,11 @@ class WorstLayer:
     error: float
 
 
-def compare_weights(original: Path, artifact: Path) -> WorstLayer | None:
+def compare_weights(original: Mapping[str, Any], artifact: Path) -> WorstLayer | None:
     """Dequantise every layer, one at a time, and compare it with the original's weight.
 
     Args:
-        original: Diffusers directory.
+        original: Components of the model in full precision, by name.
         artifact: NVFP4 artifact made of it.
 
     Returns:
@@ -49,16 +50,15 @@ def compare_weights(original: Path, artifact: Path) -> WorstLayer | None:
 
     Raises:
         RefusedModelError: The original has no such layer, or one of another shape.
-        NVFP4Error: One of them can't be loaded.
+        NVFP4Error: The artifact can't be loaded.
     """
-    exact = load_diffusers(locate_full_precision(original)).components
     worst: WorstLayer | None = None
     for component, module in load_artifact(artifact, verify=False).pipeline.components.items():
         if not isinstance(module, nn.Module):
             continue
         for name, layer in module.named_modules():
             if isinstance(layer, NVFP4Layer):
-                found = WorstLayer(f"{component}.{name}", _error(exact[component], name, layer))
+                found = WorstLayer(f"{component}.{name}", _error(original[component], name, layer))
                 if worst is None or not found.error <= worst.error:
                     worst = found
     return worst

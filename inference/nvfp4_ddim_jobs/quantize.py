@@ -38,8 +38,8 @@ from nvfp4_ddim_optimizer.sources import locate_full_precision
 from nvfp4_ddim_optimizer.streaming import ArtifactDetails, Budget, quantize_to_artifact
 
 from .checks import check_files, check_weights
-from .compare import Comparison, compare_pictures
-from .compare_weights import LARGEST_ERROR, WorstLayer, compare_weights
+from .compare import Comparison, compare_models
+from .compare_weights import LARGEST_ERROR, WorstLayer
 from .errors import RefusedModelError, UsageError
 from .folders import ProcessingFolders
 from .progress import LoggedProgress
@@ -103,8 +103,7 @@ def _quantize(folders: ProcessingFolders, task: QuantizationTask) -> Quantizatio
     quantized = time.monotonic()
     verify_artifact(artifact)
     order = task.order
-    worst = compare_weights(folders.model, artifact)
-    comparison = compare_pictures(
+    worst, comparison = compare_models(
         folders.model,
         artifact,
         prompt=order.prompts[0] if order.prompts else _PROMPT,

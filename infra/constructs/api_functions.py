@@ -1,14 +1,9 @@
 """The functions behind the API's routes, each with the rights of its one operation."""
 
-from collections.abc import Mapping
-
 import aws_cdk as cdk
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_secretsmanager as secretsmanager
 from constructs import Construct
 
-from infra.lambda_bundle import LambdaBundle
-from infra.stages import StageConfig
 from lambdas.settings import (
     AuthorizeSettings,
     CancelJobSettings,
@@ -30,8 +25,9 @@ from nvfp4_ddim_contracts.table import STOP_PARTITION, STREAM_PARTITIONS
 
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .http_api import Route
-from .job_table import OWNER_INDEX, JobTable
-from .python_function import PythonFunction, environment_for
+from .job_places import JobStorage
+from .job_table import OWNER_INDEX
+from .python_function import FunctionParts, PythonFunction
 from .signing_key import SigningKey
 
 __all__ = ["ApiFunctions"]
@@ -56,12 +52,8 @@ class ApiFunctions(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        config: StageConfig,
-        bundle: LambdaBundle,
-        values: Mapping[str, str],
-        table: JobTable,
-        artifacts: s3.IBucket,
-        results: s3.IBucket,
+        parts: FunctionParts,
+        storage: JobStorage,
         signing_key: SigningKey,
         webhook_secret: secretsmanager.ISecret,
     ) -> None:
@@ -70,17 +62,14 @@ class ApiFunctions(Construct):
         Args:
             scope: Parent.
             construct_id: Id in the parent.
-            config: The stage.
-            bundle: The functions' code.
-            values: What their settings may ask for.
-            table: The job table.
-            artifacts: Holds the pointers to the models being served.
-            results: Holds finished pictures.
+            parts: What the functions have in common.
+            storage: Where jobs, finished pictures and the pointers to live models lie.
             signing_key: Signs links to them.
             webhook_secret: What callers' webhook secrets derive from.
         """
         super().__init__(scope, construct_id)
-        self._config, self._bundle, self._values = config, bundle, values
+        self._parts = parts
+        table, artifacts, results = storage.table, storage.artifacts, storage.results
         create_job = self._function("create_job", CreateJobSettings)
         create_image = self._function("create_image", CreateImageSettings)
         get_job = self._function("get_job", GetJobSettings)
@@ -133,26 +122,26 @@ class ApiFunctions(Construct):
         return PythonFunction(
             self,
             _construct_id(handler),
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler=handler,
             timeout=_STREAM_TIMEOUT,
-            environment=environment_for(settings, self._values),
+            environment=self._parts.environment(settings),
             streams=True,
-            reserved_concurrency=self._config.max_event_streams,
+            reserved_concurrency=self._parts.config.max_event_streams,
         )
 
     def _function(self, handler: str, settings: type[Settings]) -> PythonFunction:
         return PythonFunction(
             self,
             _construct_id(handler),
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler=handler,
             timeout=_TIMEOUT,
             # Half a vCPU more than the least: signing and validation are CPU time.
             memory_mb=1024,
-            environment=environment_for(settings, self._values),
+            environment=self._parts.environment(settings),
         )
 
 

@@ -1,9 +1,7 @@
 """Asynchronous inference: models, endpoint config, endpoint, and the role they run with."""
 
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
-from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.lane_options import InstancePool
@@ -18,7 +16,7 @@ from nvfp4_ddim_contracts.keys import (
 from .grants import allow, read_objects, write_objects
 from .inference_image import InferenceImage
 from .inference_model import InferenceModels
-from .job_table import JobTable
+from .job_places import JobStorage, OutcomeTopics
 
 __all__ = ["VARIANT", "AsyncEndpoint"]
 
@@ -47,12 +45,8 @@ class AsyncEndpoint(Construct):
         config: StageConfig,
         release: ModelRelease,
         image: InferenceImage,
-        artifacts: s3.IBucket,
-        results: s3.IBucket,
-        table: JobTable,
-        key: kms.IKey,
-        succeeded: sns.ITopic,
-        failed: sns.ITopic,
+        storage: JobStorage,
+        outcomes: OutcomeTopics,
     ) -> None:
         """Define the endpoint.
 
@@ -60,14 +54,10 @@ class AsyncEndpoint(Construct):
             scope: Parent.
             construct_id: Id in the parent.
             config: The stage.
-            release: The model in `artifacts`.
+            release: The model in the registry.
             image: The inference server.
-            artifacts: Where SageMaker and the container find models.
-            results: Where requests are read and answers written.
-            table: Where the container reports progress.
-            key: Encrypts answers.
-            succeeded: Topic for answers.
-            failed: Topic for failures.
+            storage: Where models, requests and progress lie.
+            outcomes: Told of answers and failures.
         """
         super().__init__(scope, construct_id)
         gpu = config.capacity.image_target is ImageTarget.GPU
@@ -77,16 +67,14 @@ class AsyncEndpoint(Construct):
             config=config,
             release=release,
             image=image,
-            artifacts=artifacts,
-            results=results,
-            table=table,
+            storage=storage,
             device="cuda" if gpu else "cpu",
         )
         self.role = models.role
-        read_objects(self.role, results, f"{ASYNC_INPUT_PREFIX}*")
+        read_objects(self.role, storage.results, f"{ASYNC_INPUT_PREFIX}*")
         for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
-            write_objects(self.role, results, f"{prefix}*")
-        allow(self.role, ["sns:Publish"], [succeeded.topic_arn, failed.topic_arn])
+            write_objects(self.role, storage.results, f"{prefix}*")
+        allow(self.role, ["sns:Publish"], outcomes.arns)
         pools = config.capacity.pools or (
             InstancePool(instance_type=config.capacity.instance_type),
         )
@@ -104,7 +92,7 @@ class AsyncEndpoint(Construct):
             self,
             "Config",
             production_variants=[_variant(config.capacity, self.models)],
-            async_inference_config=_async_config(config, results, key, succeeded, failed),
+            async_inference_config=_async_config(config, storage.results, outcomes),
         )
         self.endpoint = sagemaker.CfnEndpoint(
             self, "Endpoint", endpoint_config_name=endpoint_config.attr_endpoint_config_name
@@ -137,11 +125,7 @@ def _variant(
 
 
 def _async_config(
-    config: StageConfig,
-    results: s3.IBucket,
-    key: kms.IKey,
-    succeeded: sns.ITopic,
-    failed: sns.ITopic,
+    config: StageConfig, results: s3.IBucket, outcomes: OutcomeTopics
 ) -> sagemaker.CfnEndpointConfig.AsyncInferenceConfigProperty:
     return sagemaker.CfnEndpointConfig.AsyncInferenceConfigProperty(
         client_config=sagemaker.CfnEndpointConfig.AsyncInferenceClientConfigProperty(
@@ -150,10 +134,10 @@ def _async_config(
         output_config=sagemaker.CfnEndpointConfig.AsyncInferenceOutputConfigProperty(
             s3_output_path=results.s3_url_for_object(ASYNC_OUTPUT_PREFIX),
             s3_failure_path=results.s3_url_for_object(ASYNC_FAILURE_PREFIX),
-            kms_key_id=key.key_arn,
+            kms_key_id=outcomes.key.key_arn,
             notification_config=sagemaker.CfnEndpointConfig.AsyncInferenceNotificationConfigProperty(
-                success_topic=succeeded.topic_arn,
-                error_topic=failed.topic_arn,
+                success_topic=outcomes.succeeded.topic_arn,
+                error_topic=outcomes.failed.topic_arn,
                 include_inference_response_in=["ERROR_NOTIFICATION_TOPIC"],
             ),
         ),

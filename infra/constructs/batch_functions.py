@@ -1,6 +1,6 @@
 """The functions of a batch: prepare, submit, settle, finish."""
 
-from collections.abc import Mapping
+from dataclasses import replace
 
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
@@ -8,8 +8,6 @@ from aws_cdk import aws_lambda_event_sources as sources
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.lambda_bundle import LambdaBundle
-from infra.stages import StageConfig
 from lambdas.settings import (
     FinishBatchSettings,
     PrepareBatchSettings,
@@ -22,8 +20,8 @@ from nvfp4_ddim_contracts.keys import MODELS_PREFIX, RESULTS_PREFIX, UPLOADS_PRE
 from nvfp4_ddim_contracts.table import STOP_PARTITION
 
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
-from .job_table import JobTable
-from .python_function import PythonFunction, environment_for
+from .job_places import JobStorage
+from .python_function import FunctionParts, PythonFunction
 from .queues import WorkQueue
 
 __all__ = ["BatchFunctions"]
@@ -47,13 +45,9 @@ class BatchFunctions(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        config: StageConfig,
-        bundle: LambdaBundle,
-        values: Mapping[str, str],
-        table: JobTable,
-        artifacts: s3.IBucket,
+        parts: FunctionParts,
+        storage: JobStorage,
         batches: s3.IBucket,
-        results: s3.IBucket,
         key: kms.IKey,
     ) -> None:
         """Define the functions.
@@ -61,19 +55,18 @@ class BatchFunctions(Construct):
         Args:
             scope: Parent.
             construct_id: Id in the parent.
-            config: The stage.
-            bundle: The functions' code.
-            values: What their settings may ask for, less the queue's address.
-            table: The job table.
-            artifacts: Models being served.
+            parts: What the functions have in common, less the queue's address.
+            storage: Where jobs, their pictures and the models being served lie.
             batches: Manifests and pictures of batches.
-            results: Pictures of jobs.
             key: Encrypts the queue.
         """
         super().__init__(scope, construct_id)
-        self._config, self._bundle, self._batches = config, bundle, batches
+        table, artifacts, results = storage.table, storage.artifacts, storage.results
+        self._batches = batches
         self.ended_jobs = WorkQueue(self, "EndedJobs", key=key, consumer_timeout=_SETTLE_TIMEOUT)
-        self._values = {**values, "BATCH_QUEUE_URL": self.ended_jobs.queue_url}
+        self._parts = replace(
+            parts, values={**parts.values, "BATCH_QUEUE_URL": self.ended_jobs.queue_url}
+        )
         self.prepare = self._function("prepare_batch", PrepareBatchSettings, memory_mb=2048)
         self.submit = self._function("submit_batch", SubmitBatchSettings)
         self.settle = self._function("settle_batch", SettleBatchSettings, timeout=_SETTLE_TIMEOUT)
@@ -112,12 +105,12 @@ class BatchFunctions(Construct):
         function = PythonFunction(
             self,
             handler.removesuffix("_batch").title(),
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler=handler,
             timeout=timeout or cdk.Duration.minutes(10),
             memory_mb=memory_mb,
-            environment=environment_for(settings, self._values),
+            environment=self._parts.environment(settings),
         )
         read_objects(function, self._batches, f"{BATCHES_PREFIX}*")
         write_objects(function, self._batches, f"{BATCHES_PREFIX}*")

@@ -8,10 +8,7 @@ from collections.abc import Callable
 
 import aws_cdk as cdk
 from aws_cdk import aws_applicationautoscaling as scaling
-from aws_cdk import aws_kms as kms
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
-from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.lambda_bundle import LambdaBundle
@@ -29,7 +26,7 @@ from .async_failures import FailuresToTopic
 from .endpoint_scaling import ScaledEndpoint
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .inference_model import InferenceModels
-from .job_table import JobTable
+from .job_places import JobStorage, OutcomeTopics
 from .python_function import PythonFunction, environment_for
 
 __all__ = ["EndpointLane", "realtime_variant", "scale_with_invocations", "serverless_variant"]
@@ -59,11 +56,8 @@ class EndpointLane(Construct):
         models: InferenceModels,
         mounted: bool,
         variant: Variant,
-        results: s3.IBucket,
-        table: JobTable,
-        key: kms.IKey,
-        succeeded: sns.ITopic,
-        failed: sns.ITopic,
+        storage: JobStorage,
+        outcomes: OutcomeTopics,
     ) -> None:
         """Define both.
 
@@ -75,11 +69,8 @@ class EndpointLane(Construct):
             models: Makes the endpoint's model.
             mounted: Whether SageMaker mounts the model's artifact.
             variant: Makes the endpoint's machines, given the model's name.
-            results: Where requests are read and answers written.
-            table: The job table.
-            key: Encrypts the topics.
-            succeeded: Topic for answers.
-            failed: Topic for failures, the function's own too.
+            storage: Where jobs, requests and answers lie.
+            outcomes: Told of answers, and of failures, the function's own too.
         """
         super().__init__(scope, construct_id)
         self.model = models.add(
@@ -96,11 +87,11 @@ class EndpointLane(Construct):
             self, "Endpoint", endpoint_config_name=settings.attr_endpoint_config_name
         )
         values = {
-            "TABLE_NAME": table.table_name,
-            "RESULTS_BUCKET": results.bucket_name,
+            "TABLE_NAME": storage.table.table_name,
+            "RESULTS_BUCKET": storage.results.bucket_name,
             "CALLED_ENDPOINT_NAME": self.endpoint.attr_endpoint_name,
-            "SUCCESS_TOPIC_ARN": succeeded.topic_arn,
-            "ERROR_TOPIC_ARN": failed.topic_arn,
+            "SUCCESS_TOPIC_ARN": outcomes.succeeded.topic_arn,
+            "ERROR_TOPIC_ARN": outcomes.failed.topic_arn,
         }
         self.function = PythonFunction(
             self,
@@ -111,16 +102,18 @@ class EndpointLane(Construct):
             timeout=_CALL_TIMEOUT,
             environment=environment_for(CallEndpointSettings, values),
         )
-        FailuresToTopic(self, "Failures", function=self.function, topic=failed, config=config)
-        table.allow(self.function, "GetItem")
-        table.allow(self.function, "UpdateItem", partition=JOB_PARTITIONS)
-        read_objects(self.function, results, f"{ASYNC_INPUT_PREFIX}*")
-        list_objects(self.function, results, ASYNC_INPUT_PREFIX)
+        FailuresToTopic(
+            self, "Failures", function=self.function, topic=outcomes.failed, config=config
+        )
+        storage.table.allow(self.function, "GetItem")
+        storage.table.allow(self.function, "UpdateItem", partition=JOB_PARTITIONS)
+        read_objects(self.function, storage.results, f"{ASYNC_INPUT_PREFIX}*")
+        list_objects(self.function, storage.results, ASYNC_INPUT_PREFIX)
         for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
-            write_objects(self.function, results, f"{prefix}*")
+            write_objects(self.function, storage.results, f"{prefix}*")
         allow(self.function, ["sagemaker:InvokeEndpoint"], [self.endpoint.ref])
-        allow(self.function, ["sns:Publish"], [succeeded.topic_arn, failed.topic_arn])
-        allow_key_use(self.function, key, encrypt=True)
+        allow(self.function, ["sns:Publish"], outcomes.arns)
+        allow_key_use(self.function, outcomes.key, encrypt=True)
 
 
 def realtime_variant(

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
@@ -15,7 +14,7 @@ from nvfp4_ddim_contracts.keys import MODELS_PREFIX, UPLOADS_PREFIX
 
 from .grants import allow, list_objects, read_objects
 from .inference_image import InferenceImage
-from .job_table import JobTable
+from .job_places import JobStorage
 
 __all__ = ["InferenceModels"]
 
@@ -37,9 +36,7 @@ class InferenceModels(Construct):
         config: StageConfig,
         release: ModelRelease,
         image: InferenceImage,
-        artifacts: s3.IBucket,
-        results: s3.IBucket,
-        table: JobTable,
+        storage: JobStorage,
         device: str,
     ) -> None:
         """Define the role.
@@ -48,18 +45,15 @@ class InferenceModels(Construct):
             scope: Parent.
             construct_id: Id in the parent.
             config: The stage.
-            release: The model in `artifacts`.
+            release: The model in the registry.
             image: The inference server.
-            artifacts: The model registry.
-            results: Holds callers' uploads.
-            table: Where containers report progress.
+            storage: Where models, callers' uploads and progress lie.
             device: What they compute on: cpu or cuda.
         """
         super().__init__(scope, construct_id)
         self._config, self._release, self._image = config, release, image
-        self._artifacts, self._results = artifacts, results
-        self._table, self._device = table, device
-        self.role = _execution_role(self, artifacts, results, table)
+        self._storage, self._device = storage, device
+        self.role = _execution_role(self, storage)
         image.grant_pull(self.role)
 
     def add(
@@ -77,7 +71,7 @@ class InferenceModels(Construct):
         if mounted:
             source = sagemaker.CfnModel.ModelDataSourceProperty(
                 s3_data_source=sagemaker.CfnModel.S3DataSourceProperty(
-                    s3_uri=self._artifacts.s3_url_for_object(self._release.prefix),
+                    s3_uri=self._storage.artifacts.s3_url_for_object(self._release.prefix),
                     s3_data_type="S3Prefix",
                     compression_type="None",
                 )
@@ -92,9 +86,9 @@ class InferenceModels(Construct):
                 environment={
                     "MODEL_NAME": self._release.live.name,
                     "SERVER_MODEL_SOURCE": "directory" if mounted else "registry",
-                    "ARTIFACT_BUCKET": self._artifacts.bucket_name,
-                    "UPLOAD_BUCKET": self._results.bucket_name,
-                    "JOB_TABLE_NAME": self._table.table_name,
+                    "ARTIFACT_BUCKET": self._storage.artifacts.bucket_name,
+                    "UPLOAD_BUCKET": self._storage.results.bucket_name,
+                    "JOB_TABLE_NAME": self._storage.table.table_name,
                     "SERVER_DEVICE": self._device,
                     "LOG_LEVEL": self._config.log_level,
                     **environment,
@@ -106,9 +100,7 @@ class InferenceModels(Construct):
         return model
 
 
-def _execution_role(
-    scope: Construct, artifacts: s3.IBucket, results: s3.IBucket, table: JobTable
-) -> iam.Role:
+def _execution_role(scope: Construct, storage: JobStorage) -> iam.Role:
     stack = cdk.Stack.of(scope)
     role = iam.Role(
         scope,
@@ -118,11 +110,11 @@ def _execution_role(
     )
     # Requests may name any model of the registry, and older artifacts are still in use while an
     # endpoint is updated.
-    read_objects(role, artifacts, f"{MODELS_PREFIX}*")
-    list_objects(role, artifacts, MODELS_PREFIX)
-    read_objects(role, results, f"{UPLOADS_PREFIX}*")
-    list_objects(role, results, UPLOADS_PREFIX)
-    table.allow(role, "UpdateItem")
+    read_objects(role, storage.artifacts, f"{MODELS_PREFIX}*")
+    list_objects(role, storage.artifacts, MODELS_PREFIX)
+    read_objects(role, storage.results, f"{UPLOADS_PREFIX}*")
+    list_objects(role, storage.results, UPLOADS_PREFIX)
+    storage.table.allow(role, "UpdateItem")
     allow(
         role,
         [

@@ -1,6 +1,7 @@
 """The functions that move jobs along behind the API: dispatch, record, sweep."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_events as events
@@ -13,8 +14,6 @@ from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sns_subscriptions as subscriptions
 from constructs import Construct
 
-from infra.lambda_bundle import LambdaBundle
-from infra.stages import StageConfig
 from lambdas.settings import DispatchJobSettings, RecordResultSettings, SweepJobsSettings
 from nvfp4_ddim_contracts import JobState
 from nvfp4_ddim_contracts.keys import (
@@ -32,14 +31,30 @@ from .grants import (
     read_objects,
     write_objects,
 )
+from .job_places import JobStorage
 from .job_table import STATE_INDEX, JobTable
-from .python_function import PythonFunction, environment_for
+from .python_function import FunctionParts, PythonFunction
 from .queues import DeadLetterQueue, WorkQueue
 
-__all__ = ["JobWorkers"]
+__all__ = ["JobWorkers", "LaneTargets"]
 
 _SWEEP_EVERY = cdk.Duration.minutes(5)
 _RECORD_TIMEOUT = cdk.Duration.minutes(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneTargets:
+    """The lanes as their dispatcher sees them.
+
+    Attributes:
+        endpoint_arn: The asynchronous endpoint.
+        functions: What runs jobs of the other lanes.
+        notifications: Topics that say how inference went.
+    """
+
+    endpoint_arn: str
+    functions: Sequence[lambda_.IFunction]
+    notifications: tuple[sns.ITopic, ...]
 
 
 class JobWorkers(Construct):
@@ -55,35 +70,26 @@ class JobWorkers(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        config: StageConfig,
-        bundle: LambdaBundle,
-        values: Mapping[str, str],
-        table: JobTable,
-        results: s3.IBucket,
+        parts: FunctionParts,
+        storage: JobStorage,
         key: kms.IKey,
-        endpoint_arn: str,
-        lane_functions: Sequence[lambda_.IFunction],
-        notifications: tuple[sns.ITopic, ...],
+        lanes: LaneTargets,
     ) -> None:
         """Define the workers.
 
         Args:
             scope: Parent.
             construct_id: Id in the parent.
-            config: The stage.
-            bundle: The functions' code.
-            values: What their settings may ask for.
-            table: The job table.
-            results: The results bucket.
+            parts: What the functions have in common.
+            storage: Where jobs, requests, answers and pictures lie.
             key: Encrypts the queues.
-            endpoint_arn: The asynchronous endpoint.
-            lane_functions: What runs jobs of the other lanes.
-            notifications: Topics that say how inference went.
+            lanes: What attempts are handed to, and what says how they went.
         """
         super().__init__(scope, construct_id)
-        self._config, self._bundle, self._values, self._key = config, bundle, values, key
-        self.dispatch, lost_events = self._dispatch(table, results, endpoint_arn, lane_functions)
-        record_queue, lost_notifications = self._record(table, results, notifications)
+        self._parts, self._key = parts, key
+        table, results = storage.table, storage.results
+        self.dispatch, lost_events = self._dispatch(table, results, lanes)
+        record_queue, lost_notifications = self._record(table, results, lanes.notifications)
         missed_sweeps = self._sweep(table)
         self.dead_letters = {
             "dispatch": DeadLetterSource.of_stream(lost_events, self.dispatch),
@@ -93,28 +99,24 @@ class JobWorkers(Construct):
         }
 
     def _dispatch(
-        self,
-        table: JobTable,
-        results: s3.IBucket,
-        endpoint_arn: str,
-        lane_functions: Sequence[lambda_.IFunction],
+        self, table: JobTable, results: s3.IBucket, lanes: LaneTargets
     ) -> tuple[PythonFunction, DeadLetterQueue]:
         function = PythonFunction(
             self,
             "Dispatch",
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler="dispatch_job",
             timeout=cdk.Duration.minutes(1),
-            environment=environment_for(DispatchJobSettings, self._values),
+            environment=self._parts.environment(DispatchJobSettings),
         )
         table.allow(function, "GetItem", "UpdateItem")
         write_objects(function, results, f"{ASYNC_INPUT_PREFIX}*")
         # SageMaker looks at the input with the caller's rights before it takes the request.
         read_objects(function, results, f"{ASYNC_INPUT_PREFIX}*")
-        allow(function, ["sagemaker:InvokeEndpointAsync"], [endpoint_arn])
-        if lane_functions:
-            arns = [each.function_arn for each in lane_functions]
+        allow(function, ["sagemaker:InvokeEndpointAsync"], [lanes.endpoint_arn])
+        if lanes.functions:
+            arns = [each.function_arn for each in lanes.functions]
             allow(function, ["lambda:InvokeFunction"], arns)
         lost = DeadLetterQueue(self, "DispatchDeadLetters", key=self._key)
         table.feed(function, {"state": {"S": [JobState.QUEUED]}}, lost)
@@ -126,12 +128,12 @@ class JobWorkers(Construct):
         function = PythonFunction(
             self,
             "Record",
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler="record_result",
             timeout=_RECORD_TIMEOUT,
             memory_mb=1024,
-            environment=environment_for(RecordResultSettings, self._values),
+            environment=self._parts.environment(RecordResultSettings),
         )
         table.allow(function, "GetItem", "UpdateItem")
         for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
@@ -158,11 +160,11 @@ class JobWorkers(Construct):
         function = PythonFunction(
             self,
             "Sweep",
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler="sweep_jobs",
             timeout=cdk.Duration.minutes(4),
-            environment=environment_for(SweepJobsSettings, self._values),
+            environment=self._parts.environment(SweepJobsSettings),
         )
         table.allow(function, "GetItem", "UpdateItem")
         table.allow(function, "Query", index=STATE_INDEX)

@@ -2,11 +2,8 @@
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.lane_options import Architecture, LambdaLane
@@ -25,7 +22,7 @@ from nvfp4_ddim_contracts.table import STOP_PARTITION
 from .async_failures import FailuresToTopic
 from .grants import allow, allow_key_use, list_objects, read_objects, write_objects
 from .inference_image import function_image
-from .job_table import JobTable
+from .job_places import JobStorage, OutcomeTopics
 from .python_function import log_retention
 
 __all__ = ["InferenceFunction"]
@@ -47,12 +44,8 @@ class InferenceFunction(lambda_.DockerImageFunction):
         lane: LambdaLane,
         release: ModelRelease,
         image_uri: str | None,
-        artifacts: s3.IBucket,
-        results: s3.IBucket,
-        table: JobTable,
-        key: kms.IKey,
-        succeeded: sns.ITopic,
-        failed: sns.ITopic,
+        storage: JobStorage,
+        outcomes: OutcomeTopics,
     ) -> None:
         """Define the function.
 
@@ -63,12 +56,8 @@ class InferenceFunction(lambda_.DockerImageFunction):
             lane: Its size.
             release: The model that it serves first; it fetches any other by name.
             image_uri: An image in ECR to use instead of building one.
-            artifacts: Where it finds models.
-            results: Where requests are read and answers written.
-            table: Where it reports progress.
-            key: Encrypts the topics.
-            succeeded: Topic for answers.
-            failed: Topic for failures, its own and those that Lambda reports.
+            storage: Where models, requests, answers and progress lie.
+            outcomes: Told of answers, and of failures, its own and those that Lambda reports.
         """
         group = logs.LogGroup(
             scope,
@@ -99,29 +88,29 @@ class InferenceFunction(lambda_.DockerImageFunction):
             environment={
                 **_settings(config, lane),
                 "MODEL_NAME": release.live.name,
-                "ARTIFACT_BUCKET": artifacts.bucket_name,
-                "UPLOAD_BUCKET": results.bucket_name,
-                "JOB_TABLE_NAME": table.table_name,
-                "SUCCESS_TOPIC_ARN": succeeded.topic_arn,
-                "ERROR_TOPIC_ARN": failed.topic_arn,
+                "ARTIFACT_BUCKET": storage.artifacts.bucket_name,
+                "UPLOAD_BUCKET": storage.results.bucket_name,
+                "JOB_TABLE_NAME": storage.table.table_name,
+                "SUCCESS_TOPIC_ARN": outcomes.succeeded.topic_arn,
+                "ERROR_TOPIC_ARN": outcomes.failed.topic_arn,
             },
         )
         accept_finding(
             role, "X-Ray's two write actions know no resource to restrict.", "IAM5[Resource::*]"
         )
-        read_objects(role, artifacts, f"{MODELS_PREFIX}*")
-        list_objects(role, artifacts, MODELS_PREFIX)
-        read_objects(role, results, f"{ASYNC_INPUT_PREFIX}*")
-        read_objects(role, results, f"{UPLOADS_PREFIX}*")
-        list_objects(role, results, UPLOADS_PREFIX)
+        read_objects(role, storage.artifacts, f"{MODELS_PREFIX}*")
+        list_objects(role, storage.artifacts, MODELS_PREFIX)
+        read_objects(role, storage.results, f"{ASYNC_INPUT_PREFIX}*")
+        read_objects(role, storage.results, f"{UPLOADS_PREFIX}*")
+        list_objects(role, storage.results, UPLOADS_PREFIX)
         for prefix in (ASYNC_OUTPUT_PREFIX, ASYNC_FAILURE_PREFIX):
-            write_objects(role, results, f"{prefix}*")
-        table.allow(role, "UpdateItem")
-        table.allow(role, "GetItem", partition=STOP_PARTITION)
-        allow(role, ["sns:Publish"], [succeeded.topic_arn, failed.topic_arn])
-        allow_key_use(role, key, encrypt=True)
+            write_objects(role, storage.results, f"{prefix}*")
+        storage.table.allow(role, "UpdateItem")
+        storage.table.allow(role, "GetItem", partition=STOP_PARTITION)
+        allow(role, ["sns:Publish"], outcomes.arns)
+        allow_key_use(role, outcomes.key, encrypt=True)
         FailuresToTopic(
-            scope, f"{construct_id}Failures", function=self, topic=failed, config=config
+            scope, f"{construct_id}Failures", function=self, topic=outcomes.failed, config=config
         )
 
 

@@ -2,11 +2,9 @@
 
 from functools import partial
 
-from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_s3 as s3
-from aws_cdk import aws_sns as sns
-from constructs import Construct, IDependable
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
 
 from infra.lambda_bundle import LambdaBundle
 from infra.lane_options import RealtimeLane, ServerlessLane
@@ -23,7 +21,7 @@ from .endpoint_lane import (
 from .endpoint_scaling import ScaledEndpoint
 from .inference_image import InferenceImage
 from .inference_model import InferenceModels
-from .job_table import JobTable
+from .job_places import JobStorage, OutcomeTopics
 from .lambda_lane import InferenceFunction
 
 __all__ = ["OtherLanes"]
@@ -34,6 +32,7 @@ class OtherLanes(Construct):
 
     Attributes:
         functions: What the dispatcher hands attempts to, by lane.
+        models: Those of the endpoints.
         scaled: Endpoints whose machines are paid while they stand.
     """
 
@@ -45,14 +44,9 @@ class OtherLanes(Construct):
         config: StageConfig,
         bundle: LambdaBundle,
         release: ModelRelease,
-        published: IDependable,
         image_uri: str | None,
-        artifacts: s3.IBucket,
-        results: s3.IBucket,
-        table: JobTable,
-        key: kms.IKey,
-        succeeded: sns.ITopic,
-        failed: sns.ITopic,
+        storage: JobStorage,
+        outcomes: OutcomeTopics,
     ) -> None:
         """Define the lanes.
 
@@ -62,29 +56,17 @@ class OtherLanes(Construct):
             config: The stage.
             bundle: The functions' code.
             release: The model that each lane serves first.
-            published: What puts it into `artifacts`.
             image_uri: An image in ECR to use instead of building one.
-            artifacts: The model registry.
-            results: Where requests are read and answers written.
-            table: The job table.
-            key: Encrypts the topics.
-            succeeded: Topic for answers.
-            failed: Topic for failures.
+            storage: Where models, jobs, requests and answers lie.
+            outcomes: Told of answers and failures.
         """
         super().__init__(scope, construct_id)
-        self._config, self._release, self._published = config, release, published
-        self._image_uri, self._table = image_uri, table
-        self._artifacts, self._results = artifacts, results
+        self._config, self._release = config, release
+        self._image_uri, self._storage = image_uri, storage
         self._endpoint_lane = partial(
-            EndpointLane,
-            config=config,
-            bundle=bundle,
-            results=results,
-            table=table,
-            key=key,
-            succeeded=succeeded,
-            failed=failed,
+            EndpointLane, config=config, bundle=bundle, storage=storage, outcomes=outcomes
         )
+        self.models: list[sagemaker.CfnModel] = []
         self.functions: dict[Lane, lambda_.IFunction] = {}
         self.scaled: list[ScaledEndpoint] = []
         if lane := config.lanes.function:
@@ -95,12 +77,8 @@ class OtherLanes(Construct):
                 lane=lane,
                 release=release,
                 image_uri=image_uri,
-                artifacts=artifacts,
-                results=results,
-                table=table,
-                key=key,
-                succeeded=succeeded,
-                failed=failed,
+                storage=storage,
+                outcomes=outcomes,
             )
         if realtime := config.lanes.realtime:
             self.functions[Lane.REALTIME] = self._realtime(realtime)
@@ -115,7 +93,7 @@ class OtherLanes(Construct):
             mounted=True,
             variant=partial(realtime_variant, lane, self._config),
         )
-        made.model.node.add_dependency(self._published)
+        self.models.append(made.model)
         self.scaled.append(scale_with_invocations(made, lane))
         return made.function
 
@@ -128,7 +106,7 @@ class OtherLanes(Construct):
             mounted=False,
             variant=partial(serverless_variant, lane),
         )
-        made.model.node.add_dependency(self._published)
+        self.models.append(made.model)
         return made.function
 
     def _models(self, construct_id: str, target: ImageTarget) -> InferenceModels:
@@ -138,8 +116,6 @@ class OtherLanes(Construct):
             config=self._config,
             release=self._release,
             image=InferenceImage(self, f"{construct_id}Image", target=target, uri=self._image_uri),
-            artifacts=self._artifacts,
-            results=self._results,
-            table=self._table,
+            storage=self._storage,
             device="cuda" if target is ImageTarget.GPU else "cpu",
         )

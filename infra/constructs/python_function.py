@@ -1,6 +1,7 @@
 """A Lambda function of this service: one handler of the shared bundle, and what it may read."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import aws_cdk as cdk
 from aws_cdk import aws_iam as iam
@@ -16,7 +17,7 @@ from infra.stages import StageConfig
 from lambdas.settings import Settings
 from nvfp4_ddim_contracts.operations import metrics_namespace
 
-__all__ = ["PythonFunction", "environment_for", "log_retention"]
+__all__ = ["FunctionParts", "PythonFunction", "environment_for", "log_retention"]
 
 # Lambda unpacks the bundle here; the file must be executable.
 _STREAMING_RUNTIME = "/var/task/lambdas/runtime/start.sh"
@@ -43,6 +44,25 @@ def environment_for(settings: type[Settings], values: Mapping[str, str]) -> dict
         elif field.is_required():
             raise MissingSettingError(f"{settings.__name__} needs {variable}; give it a value.")
     return environment
+
+
+@dataclass(frozen=True, kw_only=True)
+class FunctionParts:
+    """What the functions of a stack have in common.
+
+    Attributes:
+        config: The stage.
+        bundle: Their code.
+        values: What their settings may ask for.
+    """
+
+    config: StageConfig
+    bundle: LambdaBundle
+    values: Mapping[str, str]
+
+    def environment(self, settings: type[Settings]) -> dict[str, str]:
+        """The variables that a settings model reads; see `environment_for`."""
+        return environment_for(settings, self.values)
 
 
 class PythonFunction(lambda_.Function):

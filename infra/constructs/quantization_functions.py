@@ -1,14 +1,10 @@
 """The functions of a quantisation: prepare, publish, report."""
 
-from collections.abc import Mapping
-
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
-from infra.lambda_bundle import LambdaBundle
-from infra.stages import StageConfig
 from lambdas.settings import (
     PrepareQuantizationSettings,
     PublishQuantizationSettings,
@@ -21,7 +17,7 @@ from nvfp4_ddim_contracts.table import STOP_PARTITION
 
 from .grants import allow, list_objects, read_objects, write_objects
 from .job_table import JobTable
-from .python_function import PythonFunction, environment_for
+from .python_function import FunctionParts, PythonFunction
 
 __all__ = ["QuantizationFunctions"]
 
@@ -40,9 +36,7 @@ class QuantizationFunctions(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        config: StageConfig,
-        bundle: LambdaBundle,
-        values: Mapping[str, str],
+        parts: FunctionParts,
         table: JobTable,
         incoming: s3.IBucket,
         artifacts: s3.IBucket,
@@ -53,16 +47,14 @@ class QuantizationFunctions(Construct):
         Args:
             scope: Parent.
             construct_id: Id in the parent.
-            config: The stage.
-            bundle: The functions' code.
-            values: What their settings may ask for.
+            parts: What the functions have in common.
             table: Says whether the service is stopped.
             incoming: Dropped models, jobs' output, reports.
             artifacts: The model registry.
             manifest_key: Signs manifests.
         """
         super().__init__(scope, construct_id)
-        self._config, self._bundle, self._values = config, bundle, values
+        self._parts = parts
 
         self.prepare = self._function("prepare_quantization", PrepareQuantizationSettings)
         read_objects(self.prepare, incoming, f"{INCOMING_PREFIX}*")
@@ -104,10 +96,10 @@ class QuantizationFunctions(Construct):
         return PythonFunction(
             self,
             handler.removesuffix("_quantization").title(),
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler=handler,
             timeout=timeout or cdk.Duration.minutes(2),
             memory_mb=memory_mb,
-            environment=environment_for(settings, self._values),
+            environment=self._parts.environment(settings),
         )

@@ -1,7 +1,5 @@
 """Webhooks: a queue of their own, so that a dead receiver keeps nobody else waiting."""
 
-from collections.abc import Mapping
-
 import aws_cdk as cdk
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda_event_sources as sources
@@ -9,7 +7,6 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.lambda_bundle import LambdaBundle
 from infra.nag import accept_finding
 from infra.stages import StageConfig
 from lambdas.domain.webhooks import MAX_DELIVERY_ATTEMPTS
@@ -20,7 +17,7 @@ from nvfp4_ddim_contracts.batches import batch_owner
 from .dead_letters import DeadLetterSource
 from .grants import allow, allow_key_use
 from .job_table import JobTable
-from .python_function import PythonFunction, environment_for
+from .python_function import FunctionParts, PythonFunction
 from .queues import DeadLetterQueue, WorkQueue
 from .removal import removal_policy
 from .signing_key import SigningKey
@@ -80,9 +77,7 @@ class Webhooks(Construct):
         scope: Construct,
         construct_id: str,
         *,
-        config: StageConfig,
-        bundle: LambdaBundle,
-        values: Mapping[str, str],
+        parts: FunctionParts,
         table: JobTable,
         calls: WebhookQueue,
         batch_queue: sqs.IQueue,
@@ -94,9 +89,7 @@ class Webhooks(Construct):
         Args:
             scope: Parent.
             construct_id: Id in the parent.
-            config: The stage.
-            bundle: The functions' code.
-            values: What their settings may ask for.
+            parts: What the functions have in common.
             table: The job table.
             calls: The queue between them.
             batch_queue: Where ended jobs of batches are announced; a stream feeds two functions
@@ -105,7 +98,7 @@ class Webhooks(Construct):
             key: Encrypts the queues.
         """
         super().__init__(scope, construct_id)
-        self._config, self._bundle, self._values, self._key = config, bundle, values, key
+        self._parts, self._key = parts, key
         self.dead_letters = {
             "announce": self._announce(table, calls, batch_queue),
             "webhooks": self._deliver(table, calls, signing_key),
@@ -117,11 +110,11 @@ class Webhooks(Construct):
         function = PythonFunction(
             self,
             "Announce",
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler="announce_job",
             timeout=cdk.Duration.seconds(30),
-            environment=environment_for(AnnounceJobSettings, self._values),
+            environment=self._parts.environment(AnnounceJobSettings),
         )
         queues = [calls.queue.queue_arn, batch_queue.queue_arn]
         allow(function, ["sqs:SendMessage"], queues)
@@ -143,11 +136,11 @@ class Webhooks(Construct):
         function = PythonFunction(
             self,
             "Deliver",
-            config=self._config,
-            bundle=self._bundle,
+            config=self._parts.config,
+            bundle=self._parts.bundle,
             handler="deliver_webhook",
             timeout=_DELIVERY_TIMEOUT,
-            environment=environment_for(DeliverWebhookSettings, self._values),
+            environment=self._parts.environment(DeliverWebhookSettings),
         )
         table.allow(function, "GetItem")
         allow(function, ["sqs:ChangeMessageVisibility"], [calls.queue.queue_arn])

@@ -8,8 +8,9 @@ from infra.constructs.api_functions import ApiFunctions
 from infra.constructs.dead_letters import publish_dead_letters
 from infra.constructs.http_api import HttpApi
 from infra.constructs.job_table import OWNER_INDEX, STATE_INDEX
-from infra.constructs.job_workers import JobWorkers
+from infra.constructs.job_workers import JobWorkers, LaneTargets
 from infra.constructs.published_files import FilePublisher, PublishedFiles
+from infra.constructs.python_function import FunctionParts
 from infra.constructs.webhooks import WebhookQueue, Webhooks
 from infra.job_values import job_values
 from infra.lambda_bundle import LambdaBundle
@@ -50,19 +51,17 @@ class ApiStack(cdk.Stack):
         key = kms.Key.from_key_arn(self, "Key", storage.key.key_arn)
         calls = WebhookQueue(self, "WebhookQueue", config=config, key=key)
         people_key = _people_key(self)
-        values = _values(config, storage, inference, calls) | {
-            "BATCH_QUEUE_URL": batch.ended_jobs.queue_url,
-            "PEOPLE_USAGE_KEY": people_key,
-        }
+        parts = FunctionParts(
+            config=config,
+            bundle=bundle,
+            values=_values(config, storage, inference, calls)
+            | {"BATCH_QUEUE_URL": batch.ended_jobs.queue_url, "PEOPLE_USAGE_KEY": people_key},
+        )
         functions = ApiFunctions(
             self,
             "Functions",
-            config=config,
-            bundle=bundle,
-            values=values,
-            table=storage.table,
-            artifacts=storage.artifacts,
-            results=storage.results,
+            parts=parts,
+            storage=storage.jobs,
             signing_key=storage.signing_key,
             webhook_secret=calls.secret,
         )
@@ -78,22 +77,19 @@ class ApiStack(cdk.Stack):
         workers = JobWorkers(
             self,
             "Workers",
-            config=config,
-            bundle=bundle,
-            values=values,
-            table=storage.table,
-            results=storage.results,
+            parts=parts,
+            storage=storage.jobs,
             key=key,
-            endpoint_arn=inference.endpoint.endpoint.ref,
-            lane_functions=tuple(inference.functions.values()),
-            notifications=(inference.succeeded, inference.failed),
+            lanes=LaneTargets(
+                endpoint_arn=inference.endpoint.endpoint.ref,
+                functions=tuple(inference.functions.values()),
+                notifications=(inference.outcomes.succeeded, inference.outcomes.failed),
+            ),
         )
         webhooks = Webhooks(
             self,
             "Webhooks",
-            config=config,
-            bundle=bundle,
-            values=values,
+            parts=parts,
             table=storage.table,
             calls=calls,
             batch_queue=batch.ended_jobs,

@@ -7,6 +7,7 @@ from constructs import Construct
 from infra.constructs.batch_functions import BatchFunctions
 from infra.constructs.batch_machine import BatchMachine
 from infra.constructs.dead_letters import DeadLetterSource, publish_dead_letters
+from infra.constructs.python_function import FunctionParts
 from infra.job_values import job_values
 from infra.lambda_bundle import LambdaBundle
 from infra.stages import StageConfig
@@ -42,17 +43,9 @@ class BatchStack(cdk.Stack):
         functions = BatchFunctions(
             self,
             "Functions",
-            config=config,
-            bundle=bundle,
-            values={
-                **job_values(config, storage),
-                "BATCH_BUCKET": storage.batches.bucket_name,
-                "TOLERATED_FAILURE_PERCENTAGE": str(config.batches.tolerated_failure_percentage),
-            },
-            table=storage.table,
-            artifacts=storage.artifacts,
+            parts=FunctionParts(config=config, bundle=bundle, values=_values(config, storage)),
+            storage=storage.jobs,
             batches=storage.batches,
-            results=storage.results,
             key=key,
         )
         batch = BatchMachine(
@@ -75,3 +68,11 @@ class BatchStack(cdk.Stack):
             ("BatchMachineArn", batch.machine.state_machine_arn, "Runs batches"),
         ):
             cdk.CfnOutput(self, name, value=value, description=description)
+
+
+def _values(config: StageConfig, storage: StorageStack) -> dict[str, str]:
+    return {
+        **job_values(config, storage),
+        "BATCH_BUCKET": storage.batches.bucket_name,
+        "TOLERATED_FAILURE_PERCENTAGE": str(config.batches.tolerated_failure_percentage),
+    }

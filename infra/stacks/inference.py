@@ -8,6 +8,7 @@ from infra.constructs.async_endpoint import VARIANT, AsyncEndpoint
 from infra.constructs.dead_letters import publish_dead_letters
 from infra.constructs.endpoint_scaling import EndpointScaling
 from infra.constructs.inference_image import InferenceImage
+from infra.constructs.job_places import OutcomeTopics
 from infra.constructs.other_lanes import OtherLanes
 from infra.constructs.published_files import FilePublisher, Pointer, PublishedFiles
 from infra.constructs.queues import EncryptedTopic
@@ -29,8 +30,7 @@ class InferenceStack(cdk.Stack):
 
     Attributes:
         endpoint: The endpoint.
-        succeeded: Topic for finished requests.
-        failed: Topic for failed ones.
+        outcomes: Topics that are told how requests ended.
         spending_stop: Takes the machines away.
         functions: By lane, what the dispatcher hands jobs to; the asynchronous lane has none.
     """
@@ -66,38 +66,32 @@ class InferenceStack(cdk.Stack):
         )
         # By its ARN alone: no statement may flow back into the storage stack.
         key = kms.Key.from_key_arn(self, "Key", storage.key.key_arn)
-        self.succeeded = EncryptedTopic(self, "Succeeded", key=key)
-        self.failed = EncryptedTopic(self, "Failed", key=key)
+        self.outcomes = OutcomeTopics(
+            succeeded=EncryptedTopic(self, "Succeeded", key=key),
+            failed=EncryptedTopic(self, "Failed", key=key),
+            key=key,
+        )
         self.endpoint = AsyncEndpoint(
             self,
             "Inference",
             config=config,
             release=release,
             image=InferenceImage(self, "Image", target=config.capacity.image_target, uri=image_uri),
-            artifacts=storage.artifacts,
-            results=storage.results,
-            table=storage.table,
-            key=key,
-            succeeded=self.succeeded,
-            failed=self.failed,
+            storage=storage.jobs,
+            outcomes=self.outcomes,
         )
-        for model in self.endpoint.models.values():
-            model.node.add_dependency(published)
         lanes = OtherLanes(
             self,
             "Lanes",
             config=config,
             bundle=bundle,
             release=release,
-            published=published,
             image_uri=image_uri,
-            artifacts=storage.artifacts,
-            results=storage.results,
-            table=storage.table,
-            key=key,
-            succeeded=self.succeeded,
-            failed=self.failed,
+            storage=storage.jobs,
+            outcomes=self.outcomes,
         )
+        for model in (*self.endpoint.models.values(), *lanes.models):
+            model.node.add_dependency(published)
         self.functions = lanes.functions
         scaling = EndpointScaling(
             self,

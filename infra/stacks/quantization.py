@@ -8,6 +8,7 @@ from infra.constructs.dead_letters import DeadLetterSource, publish_dead_letters
 from infra.constructs.grants import list_objects, read_objects, write_objects
 from infra.constructs.inference_image import InferenceImage
 from infra.constructs.job_role import JobRole
+from infra.constructs.python_function import FunctionParts
 from infra.constructs.quantization_functions import QuantizationFunctions
 from infra.constructs.quantization_machine import QuantizationMachine
 from infra.lambda_bundle import LambdaBundle
@@ -62,16 +63,18 @@ class QuantizationStack(cdk.Stack):
         functions = QuantizationFunctions(
             self,
             "Functions",
-            config=config,
-            bundle=bundle,
-            values={
-                "ARTIFACT_BUCKET": storage.artifacts.bucket_name,
-                "INCOMING_BUCKET": storage.incoming.bucket_name,
-                "MANIFEST_KEY_ARN": storage.manifest_key.key_arn,
-                "MAX_MODEL_BYTES": str(config.quantization.max_model_bytes),
-                "QUANTIZER": image.uri,
-                "TABLE_NAME": storage.table.table_name,
-            },
+            parts=FunctionParts(
+                config=config,
+                bundle=bundle,
+                values={
+                    "ARTIFACT_BUCKET": storage.artifacts.bucket_name,
+                    "INCOMING_BUCKET": storage.incoming.bucket_name,
+                    "MANIFEST_KEY_ARN": storage.manifest_key.key_arn,
+                    "MAX_MODEL_BYTES": str(config.quantization.max_model_bytes),
+                    "QUANTIZER": image.uri,
+                    "TABLE_NAME": storage.table.table_name,
+                },
+            ),
             table=storage.table,
             incoming=storage.incoming,
             artifacts=storage.artifacts,

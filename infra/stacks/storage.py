@@ -12,6 +12,7 @@ from infra.constructs.buckets import (
     ResultsBucket,
 )
 from infra.constructs.cdn import Cdn
+from infra.constructs.job_places import JobStorage
 from infra.constructs.job_table import JobTable
 from infra.constructs.manifest_key import ManifestKey
 from infra.constructs.people import ConsoleClient, People
@@ -37,6 +38,7 @@ class StorageStack(cdk.Stack):
         incoming: Models to be quantised, and the reports on them.
         console: The console page.
         table: Jobs.
+        jobs: The three places that those who work on jobs need.
         manifest_key: Signs the manifests of published artifacts.
         signing_key: Signs links to results.
         people: Who may sign in.
@@ -70,6 +72,7 @@ class StorageStack(cdk.Stack):
         self.incoming = IncomingBucket(self, "Incoming", config=config, key=self.key, logs=logs)
         self.console = ConsoleBucket(self, "Console", config=config, logs=logs)
         self.table = JobTable(self, "Jobs", config=config, key=self.key)
+        self.jobs = JobStorage(table=self.table, artifacts=self.artifacts, results=self.results)
         self.manifest_key = ManifestKey(self, "ManifestKey", config=config)
         self.signing_key = SigningKey(
             self, "SigningKey", config=config, bundle=bundle, key=self.key

@@ -2,7 +2,8 @@
 
 `batch-task#<id>` holds a task and the set of job ids that it still waits for; `batch-job#<id>`
 holds the set of tasks that wait for a job. Sets make both writes repeatable: an id that is added or
-removed twice changes nothing.
+removed twice changes nothing. The last id stays until the task was answered: the message that tells
+of it can come again, and other jobs that are told twice find nothing to do.
 """
 
 from collections.abc import Iterable
@@ -58,19 +59,30 @@ class DynamoDBBatchTasks:
         return frozenset(self._read(_job_key(job_id)).get("tasks", {}).get("SS", []))
 
     def settle(self, task_id: str, job_id: str) -> bool:
-        """Note that a job of a task has ended; whether the task waits for nothing more."""
+        """Note that a job of a task has ended; whether it is the last that the task waits for."""
         try:
-            answer = self.client.update_item(
+            self.client.update_item(
                 TableName=self.table_name,
                 Key=_task_key(task_id),
-                UpdateExpression="DELETE pending :job",
-                ConditionExpression=f"attribute_exists({PARTITION_KEY})",
-                ExpressionAttributeValues={":job": {"SS": [job_id]}},
-                ReturnValues="ALL_NEW",
+                UpdateExpression="DELETE pending :jobs",
+                ConditionExpression="contains(pending, :job) AND size(pending) > :one",
+                ExpressionAttributeValues={
+                    ":jobs": {"SS": [job_id]},
+                    ":job": {"S": job_id},
+                    ":one": {"N": "1"},
+                },
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
-        except self.client.exceptions.ConditionalCheckFailedException:
-            return False
-        return not answer["Attributes"].get("pending", {}).get("SS")
+        except self.client.exceptions.ConditionalCheckFailedException as error:
+            answer: dict[str, Any] = {**error.response}
+            return bool(answer.get("Item", {}).get("pending", {}).get("SS") == [job_id])
+        return False
+
+    def close(self, task_id: str) -> None:
+        """Note that a task was answered."""
+        self.client.update_item(
+            TableName=self.table_name, Key=_task_key(task_id), UpdateExpression="REMOVE pending"
+        )
 
     def _read(self, key: Any) -> Any:
         answer = self.client.get_item(TableName=self.table_name, Key=key, ConsistentRead=True)

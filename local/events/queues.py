@@ -6,8 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from moto.sqs.models import sqs_backends
 
 from local.clients import local_client
+from local.settings import ACCOUNT_ID, REGION
 
 from .filters import EventFilter
 from .mapping import Invoke, Mapping, failed_identifiers
@@ -16,7 +18,7 @@ from .records import queue_record
 __all__ = ["QueuePoller"]
 
 _LOGGER = logging.getLogger(__name__)
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.05
 _MAX_RECEIVED = 10
 _DEFAULT_CONCURRENCY = 5
 
@@ -31,6 +33,7 @@ class QueuePoller:
     def __init__(self, mapping: Mapping, invoke: Invoke, aws_url: str) -> None:
         self._mapping = mapping
         self._invoke = invoke
+        self._queue_name = mapping.source_arn.rsplit(":", 1)[1]
         self._sqs: Any = local_client("sqs", aws_url)
         self._filter = EventFilter(mapping.filter_criteria)
         concurrency = max(mapping.lanes, _DEFAULT_CONCURRENCY)
@@ -46,12 +49,14 @@ class QueuePoller:
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _poll(self) -> None:
-        name = self._mapping.source_arn.rsplit(":", 1)[1]
         url = ""
         while not self._stopping.is_set():
+            if not self._has_messages():
+                self._stopping.wait(_POLL_SECONDS)
+                continue
             self._slots.acquire()
             try:
-                url = url or self._sqs.get_queue_url(QueueName=name)["QueueUrl"]
+                url = url or self._sqs.get_queue_url(QueueName=self._queue_name)["QueueUrl"]
                 messages = self._receive(url)
             except (ClientError, BotoCoreError):
                 messages = []
@@ -63,6 +68,11 @@ class QueuePoller:
                 self._pool.submit(self._deliver, url, messages)
             except RuntimeError:  # stopped in the meantime
                 return
+
+    def _has_messages(self) -> bool:
+        """A look at moto's own queue: requests that find nothing would keep a processor busy."""
+        queue = sqs_backends[ACCOUNT_ID][REGION].queues.get(self._queue_name)
+        return queue is not None and bool(queue.messages)
 
     def _receive(self, url: str) -> list[dict[str, Any]]:
         answer = self._sqs.receive_message(
@@ -78,9 +88,13 @@ class QueuePoller:
     def _deliver(self, url: str, messages: list[dict[str, Any]]) -> None:
         try:
             handled = self._handled(messages)
-            for message in messages:
-                if message["MessageId"] in handled:
-                    self._sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+            entries = [
+                {"Id": str(index), "ReceiptHandle": message["ReceiptHandle"]}
+                for index, message in enumerate(messages)
+                if message["MessageId"] in handled
+            ]
+            if entries:
+                self._sqs.delete_message_batch(QueueUrl=url, Entries=entries)
         except Exception:
             _LOGGER.exception("Messages of %s could not be delivered", self._mapping.source_arn)
         finally:

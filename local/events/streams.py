@@ -12,6 +12,7 @@ from typing import Any
 from moto.dynamodb.models import dynamodb_backends
 
 from local.clients import local_client
+from local.dynamodb import TABLES_LOCK
 from local.settings import ACCOUNT_ID, REGION
 
 from .filters import EventFilter
@@ -68,8 +69,10 @@ class StreamPoller:
             shard = self._shard()
             if shard is None:
                 continue
-            for item in shard.items[position:]:
-                position += 1
+            with TABLES_LOCK:
+                fresh = shard.items[position:]
+            position += len(fresh)
+            for item in fresh:
                 record = stream_record(item.to_json(), self._mapping.source_arn)
                 if self._filter.keeps(record):
                     key = json.dumps(record["dynamodb"]["Keys"], sort_keys=True)

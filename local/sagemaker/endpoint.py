@@ -25,6 +25,7 @@ __all__ = ["Endpoint", "EndpointSpec", "EndpointStatus"]
 _LOGGER = logging.getLogger(__name__)
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 30.0
+_CONNECT_SECONDS = 10.0
 # A container that never became healthy is given up after this many starts.
 _MAX_FAILED_STARTS = 2
 _LOG_TAIL_LINES = 12
@@ -79,6 +80,11 @@ class Endpoint:
         self.failure_reason = ""
         self._settings = settings
         self._process: ManagedProcess | None = None
+        # One client, since each reads all certificates anew; a connection of its own for each
+        # request, since a kept one may end just when it is used again.
+        self._http = httpx.Client(
+            trust_env=False, limits=httpx.Limits(max_connections=None, max_keepalive_connections=0)
+        )
         self._in_service = threading.Event()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._supervise, daemon=True, name=spec.name)
@@ -118,6 +124,21 @@ class Endpoint:
         """Wait until the server answers its health check; also after a restart."""
         return self._in_service.wait(timeout_seconds)
 
+    def invoke(
+        self, body: bytes, headers: dict[str, str], timeout_seconds: float
+    ) -> httpx.Response:
+        """Post a request to the container.
+
+        Raises:
+            httpx.TransportError: It gave no answer.
+        """
+        return self._http.post(
+            f"{self.url}/invocations",
+            content=body,
+            headers=headers,
+            timeout=httpx.Timeout(timeout_seconds, connect=_CONNECT_SECONDS),
+        )
+
     def stop(self) -> None:
         """End the server and remove the model's files."""
         self._stopping.set()
@@ -127,6 +148,7 @@ class Endpoint:
             process.stop(_STOP_SECONDS)
         if self._thread.is_alive():
             self._thread.join(timeout=_STOP_SECONDS)
+        self._http.close()
         shutil.rmtree(self._model_directory.parent, ignore_errors=True)
 
     @property
@@ -201,16 +223,15 @@ class Endpoint:
 
     def _becomes_healthy(self, process: ManagedProcess) -> bool:
         deadline = time.monotonic() + self.spec.startup_seconds
-        with httpx.Client(trust_env=False, timeout=2.0) as client:
-            while time.monotonic() < deadline and not self._stopping.is_set():
-                if process.exit_code() is not None:
-                    return False
-                try:
-                    if client.get(f"{self.url}/ping").status_code == 200:
-                        return True
-                except httpx.TransportError:
-                    pass
-                time.sleep(_POLL_SECONDS)
+        while time.monotonic() < deadline and not self._stopping.is_set():
+            if process.exit_code() is not None:
+                return False
+            try:
+                if self._http.get(f"{self.url}/ping", timeout=2.0).status_code == 200:
+                    return True
+            except httpx.TransportError:
+                pass
+            time.sleep(_POLL_SECONDS)
         return False
 
     def _wait_for_exit(self, process: ManagedProcess) -> None:

@@ -46,6 +46,12 @@ class JobsApi:
         def describe_training(response: Any) -> Any:
             return ActionResult(api.describe_training_job(_request(response)))
 
+        def list_processing(response: Any) -> Any:
+            return ActionResult(api.list_jobs("Processing", _request(response)))
+
+        def list_training(response: Any) -> Any:
+            return ActionResult(api.list_jobs("Training", _request(response)))
+
         def stop_training(response: Any) -> Any:
             api.stop_job(_request(response)["TrainingJobName"])
             return EmptyResult()
@@ -56,6 +62,8 @@ class JobsApi:
         SageMakerResponse.create_training_job = train
         SageMakerResponse.describe_training_job = describe_training
         SageMakerResponse.stop_training_job = stop_training
+        SageMakerResponse.list_processing_jobs = list_processing
+        SageMakerResponse.list_training_jobs = list_training
 
     def create_processing_job(self, request: _Request) -> dict[str, Any]:
         """Start a job."""
@@ -104,6 +112,27 @@ class JobsApi:
             or None,
         }
         return {key: value for key, value in found.items() if value is not None}
+
+    def list_jobs(self, kind: str, request: _Request) -> dict[str, Any]:
+        """All jobs of a kind in one page, newest first, or those of one status.
+
+        Raises:
+            ValidationError: Another filter is asked for.
+        """
+        if unknown := sorted(set(request) - {"StatusEquals", "MaxResults"}):
+            raise ValidationError(message=f"The local cloud cannot list jobs by {unknown}.")
+        status = request.get("StatusEquals")
+        found = [
+            {
+                f"{kind}JobName": name,
+                f"{kind}JobArn": _arn(f"{kind.lower()}-job", name),
+                f"{kind}JobStatus": job.status,
+                "CreationTime": job.created_at,
+            }
+            for name, (asked, job) in reversed(self._jobs.items())
+            if f"{kind}JobName" in asked and status in {None, job.status}
+        ]
+        return {f"{kind}JobSummaries": found}
 
     def stop_job(self, name: str) -> None:
         """End a job."""

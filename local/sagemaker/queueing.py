@@ -92,13 +92,7 @@ class AsyncQueue:
             invocation.inference_id,
         )
         try:
-            answer = httpx.post(
-                f"{self._endpoint.url}/invocations",
-                content=payload,
-                headers=headers,
-                timeout=httpx.Timeout(invocation.timeout_seconds, connect=10.0),
-                trust_env=False,
-            )
+            answer = self._endpoint.invoke(payload, headers, invocation.timeout_seconds)
         except httpx.TimeoutException:
             return Outcome(b"", "", "ModelError: Invocation timed out while waiting for primary.")
         except httpx.TransportError as error:

@@ -171,13 +171,7 @@ def _real_time(endpoint: Endpoint, body: bytes, headers: Any) -> _ApiAnswer:
         headers.get("X-Amzn-SageMaker-Inference-Id", ""),
     )
     try:
-        answer = httpx.post(
-            f"{endpoint.url}/invocations",
-            content=body,
-            headers=sent,
-            timeout=_REAL_TIME_SECONDS,
-            trust_env=False,
-        )
+        answer = endpoint.invoke(body, sent, _REAL_TIME_SECONDS)
     except httpx.TransportError as error:
         return _model_error(500, f"no answer from primary: {error!r}")
     if not answer.is_success:

@@ -132,6 +132,8 @@ def test_an_operator_stops_and_resumes(api: httpx.Client, operate: Operate) -> N
     try:
         _eventually(lambda: api.post("/v1/jobs", json=BODY).status_code == 503)
         assert "We move house." in api.post("/v1/jobs", json=BODY).json()["detail"]
+        refused = operate("train", "training.calibration_prompts", code=1).stderr
+        assert "We move house. Resume it first" in refused
     finally:
         operate("resume")
     _eventually(lambda: api.post("/v1/jobs", json=BODY).status_code == 202)

@@ -56,8 +56,13 @@ class BatchTaskStore(Protocol):
         """Note that a job of a task has ended; again is no error.
 
         Returns:
-            Whether the task waits for nothing more; False where there is no such task.
+            Whether it is the last that the task waits for. The last one is noted by `close` alone,
+            so that a task whose answer failed is found again by the same message.
         """
+        ...
+
+    def close(self, task_id: str) -> None:
+        """Note that a task was answered: no job that is told again will find it waiting."""
         ...
 
 

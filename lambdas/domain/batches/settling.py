@@ -97,7 +97,9 @@ class BatchSettler:
         if task is None:
             return False
         output = TaskOutput(entries=tuple(self._entry(task, row) for row in task.rows))
-        return self.tokens.succeed(task.token, output.model_dump_json(exclude_defaults=True))
+        answered = self.tokens.succeed(task.token, output.model_dump_json(exclude_defaults=True))
+        self.tasks.close(task_id)
+        return answered
 
     def _entry(self, task: BatchTask, row: TaskRow) -> BatchEntry:
         if row.entry is not None:

@@ -37,6 +37,10 @@ def test_a_task_ends_with_its_last_job_however_often_each_is_told(
     assert not tasks.settle(TASK.id, "a")
     assert tasks.settle(TASK.id, "b")
     assert tasks.settle(TASK.id, "b")
+    assert not tasks.settle(TASK.id, "a")
+    tasks.close(TASK.id)
+    assert not tasks.settle(TASK.id, "b")
+    assert tasks.get(TASK.id) == TASK
 
 
 def test_two_tasks_may_wait_for_one_job(tasks: DynamoDBBatchTasks) -> None:
@@ -49,7 +53,7 @@ def test_two_tasks_may_wait_for_one_job(tasks: DynamoDBBatchTasks) -> None:
 
 def test_a_task_that_waits_for_nothing_and_one_that_is_not_there(tasks: DynamoDBBatchTasks) -> None:
     tasks.put(TASK, [])
-    assert tasks.settle(TASK.id, "a")
+    assert not tasks.settle(TASK.id, "a")
     assert not tasks.settle("3" * 32, "a")
     assert tasks.get("3" * 32) is None
     assert tasks.waiting_for("b") == frozenset()

@@ -86,12 +86,36 @@ assert len(table().stream_shard.items) == 4
 """)
 
 
-def test_a_copy_shares_the_history_and_gets_no_more_of_it() -> None:
+def test_a_transaction_copies_no_table_and_puts_every_place_back() -> None:
     _run("""
 from copy import deepcopy
-twin = deepcopy(table())
-client.transact_write_items(TransactItems=[put("c")])
-assert len(twin.stream_shard.items) == 2 and len(table().stream_shard.items) == 3
-assert all(a is b for a, b in zip(twin.stream_shard.items, table().stream_shard.items))
-assert len(twin) == 2 and len(table()) == 3
+assert deepcopy(table()) is table()
+before = list(table().stream_shard.items)
+client.put_item(TableName="jobs", Item={"pk": {"S": "a"}, "sk": {"S": "y"}, "n": {"N": "7"}})
+second = {"Put": {"TableName": "jobs", "Item": {"pk": {"S": "a"}, "sk": {"S": "z"}}}}
+assert refused(second, add("a"), put("d"), put("b", **NEW))
+assert sorted(item["sk"]["S"] for item in client.scan(TableName="jobs")["Items"]) == ["x", "x", "y"]
+assert len(table()) == 3 and len(table().items) == 2
+assert table().stream_shard.items[:2] == before and len(table().stream_shard.items) == 3
+""")
+
+
+def test_an_item_is_answered_as_it_was_written() -> None:
+    _run("""
+item = {
+    **key("all"),
+    "n": {"N": "1.50"}, "b": {"B": b"\\x00\\xff"}, "yes": {"BOOL": False}, "none": {"NULL": True},
+    "ss": {"SS": ["x", "y"]}, "ns": {"NS": ["1"]}, "bs": {"BS": [b"z"]}, "empty": {"S": ""},
+    "l": {"L": [{"S": "x"}, {"M": {}}, {"L": []}]},
+    "m": {"M": {"S": {"N": "2"}, "deep": {"M": {"x": {"BOOL": True}}}}},
+}
+client.put_item(TableName="jobs", Item=item)
+assert client.get_item(TableName="jobs", Key=key("all"))["Item"] == item
+found = client.scan(TableName="jobs")["Items"]
+assert item in found and len(found) == 3
+changed = client.update_item(
+    TableName="jobs", Key=key("all"), UpdateExpression="SET n = :n", ReturnValues="UPDATED_NEW",
+    ExpressionAttributeValues={":n": {"N": "2"}},
+)
+assert changed["Attributes"] == {"n": {"N": "2"}}
 """)

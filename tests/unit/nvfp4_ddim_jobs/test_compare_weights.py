@@ -6,11 +6,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from nvfp4_ddim_jobs import compare_weights as compare_weights_module
-from nvfp4_ddim_jobs.compare_weights import LARGEST_ERROR, compare_weights
+from nvfp4_ddim_jobs.compare_weights import LARGEST_ERROR, WorstLayer, compare_weights
 from nvfp4_ddim_jobs.errors import RefusedModelError
 from nvfp4_ddim_optimizer.presets import get_preset
-from nvfp4_ddim_optimizer.sources import locate_full_precision
+from nvfp4_ddim_optimizer.sources import load_diffusers, locate_full_precision
 from nvfp4_ddim_optimizer.streaming import ArtifactDetails, quantize_to_artifact
 from tests.support_pipelines import save_tiny_pipeline
 
@@ -40,6 +39,10 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model"
 
 
+def worst_layer(model: Path, artifact: Path) -> WorstLayer | None:
+    return compare_weights(load_diffusers(locate_full_precision(model)).components, artifact)
+
+
 def change(model: Path, alter: Callable[[Tensor], Tensor]) -> None:
     path = model / "unet" / "diffusion_pytorch_model.safetensors"
     weights = load_file(path)
@@ -48,7 +51,7 @@ def change(model: Path, alter: Callable[[Tensor], Tensor]) -> None:
 
 
 def test_a_whole_artifact_is_close_everywhere(model: Path, artifact: Path) -> None:
-    worst = compare_weights(model, artifact)
+    worst = worst_layer(model, artifact)
     assert worst is not None
     assert 0 < worst.error < 0.05
 
@@ -65,7 +68,7 @@ def test_one_damaged_layer_is_found_and_named(
     model: Path, artifact: Path, alter: Callable[[Tensor], Tensor], least: float
 ) -> None:
     change(model, alter)
-    worst = compare_weights(model, artifact)
+    worst = worst_layer(model, artifact)
     assert worst is not None
     assert worst.name == f"unet.{LAYER}"
     assert worst.error > least > LARGEST_ERROR
@@ -73,22 +76,14 @@ def test_one_damaged_layer_is_found_and_named(
 
 def test_a_weight_of_zeros_that_came_out_otherwise_is_lost(model: Path, artifact: Path) -> None:
     change(model, lambda w: w * 0)
-    worst = compare_weights(model, artifact)
+    worst = worst_layer(model, artifact)
     assert worst is not None
     assert (worst.name, worst.error) == (f"unet.{LAYER}", 1.0)
 
 
-def test_an_artifact_with_a_layer_of_another_shape_is_refused(
-    model: Path, artifact: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = compare_weights_module.load_diffusers
-
-    def narrower(source: object) -> object:
-        pipeline = real(source)
-        layer = pipeline.unet.mid_block.resnets[0].conv1
-        layer.weight = torch.nn.Parameter(layer.weight[:, :-1].detach())
-        return pipeline
-
-    monkeypatch.setattr(compare_weights_module, "load_diffusers", narrower)
+def test_an_artifact_with_a_layer_of_another_shape_is_refused(model: Path, artifact: Path) -> None:
+    pipeline = load_diffusers(locate_full_precision(model))
+    layer = pipeline.unet.mid_block.resnets[0].conv1
+    layer.weight = torch.nn.Parameter(layer.weight[:, :-1].detach())
     with pytest.raises(RefusedModelError, match=LAYER):
-        compare_weights(model, artifact)
+        compare_weights(pipeline.components, artifact)

@@ -1,10 +1,12 @@
 from typing import Any
 
 import pytest
+from moto.sagemaker.exceptions import ValidationError
 
 from local.errors import ProvisioningError
-from local.sagemaker.container_jobs import JobSpec, Mount
-from local.sagemaker.jobs_api import processing_spec, training_spec
+from local.sagemaker.container_jobs import ContainerJob, JobSpec, JobStatus, Mount
+from local.sagemaker.jobs_api import JobsApi, processing_spec, training_spec
+from local.settings import LocalSettings
 
 ENTRYPOINT = ["python", "-m", "nvfp4_ddim_jobs"]
 
@@ -96,3 +98,20 @@ def test_training_from_a_pipe_is_refused() -> None:
 def test_a_folder_elsewhere_is_refused(path: str) -> None:
     with pytest.raises(ProvisioningError, match="does not lie below"):
         JobSpec("one", (*ENTRYPOINT, "train"), {}, (Mount("s3://b/", path),), ())
+
+
+def test_jobs_are_listed_by_kind_and_status(
+    settings: LocalSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ContainerJob, "start", lambda job: None)
+    api = JobsApi(settings)
+    api.create_processing_job(processing())
+    for name in ("older", "newer", "ended"):
+        api.create_training_job(training(TrainingJobName=name))
+    api._jobs["ended"][1].status = JobStatus.COMPLETED
+    found = api.list_jobs("Training", {"StatusEquals": "InProgress"})["TrainingJobSummaries"]
+    assert [each["TrainingJobName"] for each in found] == ["newer", "older"]
+    (found,) = api.list_jobs("Processing", {})["ProcessingJobSummaries"]
+    assert (found["ProcessingJobName"], found["ProcessingJobStatus"]) == ("one", "InProgress")
+    with pytest.raises(ValidationError, match="NameContains"):
+        api.list_jobs("Training", {"NameContains": "new"})

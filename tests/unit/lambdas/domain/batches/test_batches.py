@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -79,10 +80,14 @@ class FakeTasks:
         )
 
     def settle(self, task_id: str, job_id: str) -> bool:
-        if task_id not in self.tasks:
-            return False
-        self.pending[task_id].discard(job_id)
-        return not self.pending[task_id]
+        pending = self.pending.get(task_id, set())
+        if pending == {job_id}:
+            return True
+        pending.discard(job_id)
+        return False
+
+    def close(self, task_id: str) -> None:
+        self.pending[task_id].clear()
 
 
 @dataclass
@@ -336,6 +341,32 @@ def test_other_jobs_are_not_announced(batch: SimpleNamespace, heart: Any) -> Non
 def test_strange_messages_are_refused(batch: SimpleNamespace, message: str) -> None:
     with pytest.raises(NotificationError):
         batch.settler.settle(message)
+
+
+def test_a_job_that_is_told_again_collects_nothing_again(batch: SimpleNamespace) -> None:
+    run = batch.preparer.prepare(KEY, "one")
+    run_map(batch, run, "t1", JobState.SUCCEEDED, JobState.SUCCEEDED)
+    written = len(batch.files.order)
+    (task,) = batch.tasks.tasks.values()
+    for row in task.rows:
+        assert batch.settler.settle(json.dumps({"job_id": row.job_id})) == 0
+    assert len(batch.files.order) == written
+
+
+def test_a_task_whose_answer_failed_is_answered_when_the_message_comes_again(
+    batch: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = batch.preparer.prepare(KEY, "one")
+    batch.submitter.submit(task_of(batch, run, "t1"))
+    (task,) = batch.tasks.tasks.values()
+    for row in task.rows:
+        end(batch, batch.world.jobs.get(row.job_id), JobState.SUCCEEDED)
+    with monkeypatch.context() as patch:
+        patch.setattr(batch.tokens, "succeed", Mock(side_effect=ConnectionError))
+        with pytest.raises(ConnectionError):
+            deliver(batch)
+    deliver(batch)
+    assert "t1" in batch.tokens.answered
 
 
 def test_a_task_that_is_gone_is_no_error(batch: SimpleNamespace) -> None:
