@@ -1,8 +1,9 @@
 """Train the diffusion model that adds detail to the base: v-prediction, zero terminal SNR.
 
 What is missing from the base is seen through the principal components of its 8x8 blocks, each
-scaled to variance 1, in units of the quantiser's step. At the last timestep the input is pure noise,
-so the best prediction there is what is missing on average: a quarter of every batch trains that.
+scaled to variance 1, in units of the quantiser's step. At the last timestep the input is pure
+noise, so the best prediction there is what is missing on average: a quarter of every batch trains
+that.
 """
 
 import copy
