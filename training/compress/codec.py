@@ -1,7 +1,7 @@
 """Train the transforms and the entropy model together, for all bit rates at once.
 
 The step of the quantiser is drawn anew for every crop; the loss is the Lagrangian that belongs to
-the step: bits + 2.5 SSE / step^2 + a term of MS-SSIM, at low rates the larger of the two.
+the step: bits + 6 SSE / step^2 + a term of MS-SSIM, at low rates the larger of the two.
 """
 
 import copy
@@ -33,8 +33,8 @@ app = typer.Typer(help=__doc__)
 STEP_RANGE = (48 / 255, 2_000 / 255)
 LOW_RATES = (200 / 255, 2_000 / 255)
 LOW_RATE_SHARE = 0.75
-SQUARED_ERROR_WEIGHT = 2.5
-STRUCTURE_WEIGHT = 3.6
+SQUARED_ERROR_WEIGHT = 6.0
+STRUCTURE_WEIGHT = 3.0
 
 
 class Codec(nn.Module):
