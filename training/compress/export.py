@@ -24,7 +24,7 @@ CARD = Path(__file__).parent / "model_card.md"
 
 
 def assemble(
-    codec: Codec, tables: dict[str, Tensor], refiner: dict[str, object], temperature: float
+    codec: Codec, tables: dict[str, Tensor], refiner: dict[str, object], strength: float
 ) -> TaskModel:
     """A task model of trained parts.
 
@@ -32,14 +32,14 @@ def assemble(
         codec: The transforms and the hyper-analysis.
         tables: From `entropy_tables`.
         refiner: What `training.compress.refiner` wrote.
-        temperature: Standard deviation of the noise that the refiner's detail begins with.
+        strength: Share of the refiner's detail that is added.
     """
     hyper = CodecHyperAnalysis()
     hyper.layers.load_state_dict(codec.entropy.hyper_analysis.state_dict())
     unet = build_refiner()
     unet.load_state_dict(refiner["unet"])  # type: ignore[arg-type]
     names = ("base_components", "detail_components", "detail_deviation")
-    detail = {name: refiner[name] for name in names} | {"temperature": torch.tensor([temperature])}
+    detail = {name: refiner[name] for name in names} | {"strength": torch.tensor([strength])}
     return TaskModel(
         tasks=(TaskName.COMPRESS, TaskName.DECOMPRESS),
         native_height=256,
@@ -69,7 +69,7 @@ def main(
         "training/runs/compress/tables.pt"
     ),
     count: Annotated[int, typer.Option(help="crops to count symbols on")] = 500,
-    temperature: Annotated[float, typer.Option(help="of the refiner's noise")] = 0.0,
+    strength: Annotated[float, typer.Option(help="share of the refiner's detail")] = 1.0,
 ) -> None:
     """Write the model in full precision."""
     trained = load_codec(codec)
@@ -78,7 +78,7 @@ def main(
         arrays = entropy_tables(trained, crops, count=count, thresholds=THRESHOLDS)
         torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, counted)
     tables = torch.load(counted, weights_only=True)
-    model = assemble(trained, tables, torch.load(refiner, weights_only=True), temperature)
+    model = assemble(trained, tables, torch.load(refiner, weights_only=True), strength)
     save_task_model(model, output, card=CARD.read_text("utf-8"))
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     typer.echo(f"{output}: {size / 1e6:.2f} MB")

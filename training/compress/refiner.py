@@ -1,9 +1,7 @@
 """Train the diffusion model that adds detail to the base: v-prediction, zero terminal SNR.
 
 What is missing from the base is seen through the principal components of its 8x8 blocks, each
-scaled to variance 1, in units of the quantiser's step. At the last timestep the input is pure
-noise, so the best prediction there is what is missing on average: a quarter of every batch trains
-that.
+scaled to variance 1, in units of the quantiser's step.
 """
 
 import copy
@@ -89,7 +87,7 @@ def main(
         "training/runs/compress/codec.pt"
     ),
     run: Annotated[Path, typer.Option(help="output folder")] = Path("training/runs/refiner"),
-    count: Annotated[int, typer.Option(help="crops to make bases of")] = 1_600,
+    count: Annotated[int, typer.Option(help="crops to make bases of")] = 640,
     batch: int = 16,
     peak_rate: float = 1e-3,
     seed: int = 0,
@@ -104,7 +102,6 @@ def main(
     base_components, _ = _components(bases, BASE_CHANNELS)
     detail_components, deviation = _components(missing, DETAIL_CHANNELS)
     log_line(run / "log.txt", f"bases made; deviations {deviation[[0, 8, 31]].tolist()}")
-    importance = (deviation / deviation.mean()).view(1, -1, 1, 1)
     unet, scheduler = build_refiner(), build_scheduler()
     average = copy.deepcopy(unet).requires_grad_(False)
     abar = scheduler.alphas_cumprod
@@ -117,12 +114,11 @@ def main(
         x0 = _project(missing[index][:, :, rows, columns].float(), detail_components, deviation)
         condition = detail_condition(base, base_components, log_steps[index])
         t = torch.randint(len(abar), (batch,), generator=generator)
-        t[: batch // 4] = len(abar) - 1
         signal, noise_level = (a.sqrt().view(-1, 1, 1, 1) for a in (abar[t], 1 - abar[t]))
         noise = torch.randn(x0.shape, generator=generator)
         noisy, target = signal * x0 + noise_level * noise, signal * noise - noise_level * x0
         output = unet(torch.cat([noisy, condition], dim=1), t, return_dict=False)[0]
-        loss = (importance * (output - target).square()).mean()
+        loss = F.mse_loss(output, target)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(unet.parameters(), 1.0)

@@ -2,6 +2,7 @@
 
 codec            pictures to files of a given size, and back
 container        the file
+deblocking       borders of blocks in the base, smoothed
 transforms       pixels to the latent and back, in floating point
 latent_coder     quantise and code the latent, in whole numbers alone
 entropy_model    what the decoder knows of an element before it reads it

@@ -28,12 +28,12 @@ __all__ = [
 LATENT_UNITS = 16
 """A step of the quantiser, in the units of means."""
 
-LARGEST_STEP = 16.0
+LARGEST_STEP = 4.0
 """Step number 0, where the picture's range has length 1."""
 
-MAX_STEP_INDEX = 255
+MAX_STEP_INDEX = 191
 STEPS_PER_OCTAVE = 32
-_UNIT_STEP_INDEX = 128
+_UNIT_STEP_INDEX = 64
 """Of the step 1, whose logarithm is 0."""
 
 SCALE_CLASSES = 41

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from nvfp4_ddim_optimizer.networks.codec_transforms import BLOCK
 
+from .deblocking import smooth_borders
 from .entropy_model import step_of
 from .integer_network import Whole
 
@@ -80,7 +81,8 @@ class Transforms:
         picture = _in_tiles(
             lambda part: self._synthesis(part, _log_step(step_index)), y, 1, float(BLOCK)
         )
-        return picture[0, :, :height, :width].clamp(-0.5, 0.5)
+        smooth = smooth_borders(picture[0], step_of(step_index))
+        return smooth[:, :height, :width].clamp(-0.5, 0.5)
 
 
 def _in_tiles(network: Any, x: Tensor, unit: int, factor: float) -> Tensor:
