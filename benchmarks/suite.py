@@ -66,7 +66,7 @@ def _needs_node() -> str | None:
 BENCHMARKS = (
     Benchmark(("benchmarks.demo",), _needs_node),
     Benchmark(("benchmarks.service",), _needs_node),
-    Benchmark(("benchmarks.batch", "--rows", "4000"), _needs_node),
+    Benchmark(("benchmarks.batch", "--rows", "10000"), _needs_node),
     Benchmark(("benchmarks.lambda_lane",)),
     Benchmark(("benchmarks.container",)),
     Benchmark(("benchmarks.retrieval",), _needs_drawings),
