@@ -17,6 +17,7 @@ from nvfp4_ddim_optimizer import OptimizationPipeline
 PEAR = {"prompt": "a pear", "seed": 5, "preset": "fast"}
 # Seconds on an idle machine, so that there is time to do something while it runs.
 LONG = {"prompt": "a pear", "seed": 5, "num_inference_steps": 150}
+LONGER = LONG | {"num_inference_steps": 600}
 ENDLESS = {"prompt": "a pear", "seed": 5, "num_inference_steps": 1000, "num_images": 4}
 JOB = "0123456789abcdef" * 2
 
@@ -163,10 +164,10 @@ def test_sigterm_finishes_what_runs_turns_away_what_waits_and_exits_with_0(
 ) -> None:
     server = start_server(artifact).wait_until_ready()
     with ThreadPoolExecutor(2) as pool:
-        running = pool.submit(paint, server, LONG)
-        time.sleep(0.3)
+        running = pool.submit(paint, server, LONGER)
+        time.sleep(0.5)
         waiting = pool.submit(paint, server, PEAR)
-        time.sleep(0.3)
+        time.sleep(0.5)
         begun = time.monotonic()
         server.process.terminate()
         turned_away = waiting.result()
