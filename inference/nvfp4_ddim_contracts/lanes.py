@@ -21,6 +21,7 @@ from .keys import (
 )
 
 __all__ = [
+    "ASYNC_INVOCATION_SECONDS",
     "InferenceTask",
     "Lane",
     "LaneOffer",
@@ -28,6 +29,9 @@ __all__ = [
     "LaneWish",
     "inference_message",
 ]
+
+ASYNC_INVOCATION_SECONDS = 3_600
+"""What an invocation of the asynchronous lane may take: the most that SageMaker gives."""
 
 _INPUT_URI = re.compile(
     rf"s3://(?P<bucket>[^/]+)/(?P<key>{re.escape(ASYNC_INPUT_PREFIX)}"

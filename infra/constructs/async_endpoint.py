@@ -12,6 +12,7 @@ from nvfp4_ddim_contracts.keys import (
     ASYNC_INPUT_PREFIX,
     ASYNC_OUTPUT_PREFIX,
 )
+from nvfp4_ddim_contracts.lanes import ASYNC_INVOCATION_SECONDS
 
 from .grants import allow, read_objects, write_objects
 from .inference_image import InferenceImage
@@ -21,6 +22,8 @@ from .job_places import JobStorage, OutcomeTopics
 __all__ = ["VARIANT", "AsyncEndpoint"]
 
 VARIANT = "AllTraffic"
+_SPARE_SECONDS = 60
+"""The server answers this much before SageMaker gives up on it."""
 
 
 class AsyncEndpoint(Construct):
@@ -84,6 +87,9 @@ class AsyncEndpoint(Construct):
                 environment={
                     "SERVER_MIN_PRECISION": pool.min_precision,
                     "SERVER_INSTANCE_TYPE": pool.instance_type,
+                    "SERVER_REQUEST_TIMEOUT_SECONDS": str(
+                        ASYNC_INVOCATION_SECONDS - _SPARE_SECONDS
+                    ),
                 },
             )
             for pool in pools

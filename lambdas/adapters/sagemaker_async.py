@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nvfp4_ddim_contracts.keys import job_attributes
+from nvfp4_ddim_contracts.lanes import ASYNC_INVOCATION_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_sagemaker_runtime import SageMakerRuntimeClient
@@ -29,4 +30,5 @@ class SageMakerAsync:
             CustomAttributes=job_attributes(job_id),
             ContentType=_JSON,
             Accept=_JSON,
+            InvocationTimeoutSeconds=ASYNC_INVOCATION_SECONDS,
         )

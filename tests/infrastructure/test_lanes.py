@@ -16,6 +16,7 @@ from infra.lane_options import (
 )
 from infra.stages import stage_config
 from nvfp4_ddim_contracts import Lane, LaneOffers
+from nvfp4_ddim_contracts.lanes import ASYNC_INVOCATION_SECONDS
 from tests.infrastructure.assembly import Assembly, Resource
 from tests.infrastructure.conftest import LANES, WINDOW
 
@@ -47,13 +48,15 @@ def test_the_ladder_tries_fp4_units_first(every_lane: Assembly) -> None:
     assert families == ["g7", "g7e", "g6e", "g6", "g5"]
     assert [pool["Priority"] for pool in pools] == [1, 2, 3, 4, 5]
     models = every_lane.inference.body["Resources"]
-    insisted = [
-        models[pool["ModelNameOverride"]["Fn::GetAtt"][0]]["Properties"]["PrimaryContainer"][
-            "Environment"
-        ]["SERVER_MIN_PRECISION"]
+    containers = [
+        models[pool["ModelNameOverride"]["Fn::GetAtt"][0]]["Properties"]["PrimaryContainer"]
         for pool in pools
     ]
+    insisted = [container["Environment"]["SERVER_MIN_PRECISION"] for container in containers]
     assert insisted == ["nvfp4", "nvfp4", "any", "any", "any"]
+    for container in containers:
+        seconds = float(container["Environment"]["SERVER_REQUEST_TIMEOUT_SECONDS"])
+        assert 3_500 < seconds < ASYNC_INVOCATION_SECONDS
 
 
 def test_a_warm_window_raises_the_least_and_lets_it_down_again(every_lane: Assembly) -> None:

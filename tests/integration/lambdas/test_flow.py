@@ -44,6 +44,7 @@ def test_a_new_job_is_dispatched_once(
         "CustomAttributes": f"job_id={job_id}",
         "ContentType": "application/json",
         "Accept": "application/json",
+        "InvocationTimeoutSeconds": 3_600,
     }
     body = cloud.s3.get_object(Bucket="results-bucket", Key=f"async/input/{job_id}/1.json")
     sent = json.loads(body["Body"].read())
