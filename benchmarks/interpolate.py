@@ -71,6 +71,7 @@ class Scores:
     rmse_member: float
     spread: float
     spectrum_percent: float
+    wavenumber_percent: float
     departure_percent: float
 
 
@@ -120,6 +121,7 @@ def _score(tally: Tally, chosen: list[Case], weights: Array) -> Scores:
     errors = mean - truth
     means = (errors * weights).mean(axis=(1, 2))
     spread = members.std(axis=0, ddof=1) if len(members) > 1 else np.zeros_like(truth)
+    spectrum, wanted = zonal_spectrum(members, weights), zonal_spectrum(truth, weights)
     return Scores(
         rmse=rmse(errors, weights),
         rmse_unweighted=float(np.sqrt((errors**2).mean())),
@@ -129,9 +131,8 @@ def _score(tally: Tally, chosen: list[Case], weights: Array) -> Scores:
         rmse_ensemble=rmse(members.mean(axis=0) - truth, weights),
         rmse_member=rmse(members - truth, weights),
         spread=rmse(spread, weights),
-        spectrum_percent=_deviation(
-            zonal_spectrum(members, weights), zonal_spectrum(truth, weights)
-        ),
+        spectrum_percent=_deviation(spectrum, wanted),
+        wavenumber_percent=100 * float(np.abs(spectrum / wanted - 1).max()),
         departure_percent=_deviation(
             zonal_spectrum(members - linear, weights), zonal_spectrum(truth - linear, weights)
         ),
@@ -231,7 +232,9 @@ def _claims(
             ("crps", "K", "continuous ranked probability score, fair"),
             ("bias", "K", "mean error"),
             ("global_mean_error", "K", "worst error of a global mean"),
+            ("spread", "K", "root mean square of the ensemble's standard deviation"),
             ("spectrum_percent", "%", "worst band of the spectrum"),
+            ("wavenumber_percent", "%", "worst single wavenumber of the spectrum"),
             ("departure_percent", "%", "the same of the departure from linear"),
         ):
             slug = name.lower().translate(str.maketrans({" ": "_", ",": None, "+": "and"}))

@@ -1,7 +1,7 @@
 """Put the trained parts together: count the frequency tables, write the model and its card."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -24,7 +24,11 @@ CARD = Path(__file__).parent / "model_card.md"
 
 
 def assemble(
-    codec: Codec, tables: dict[str, Tensor], refiner: dict[str, object], strength: float
+    codec: Codec,
+    tables: dict[str, Tensor],
+    refiner: dict[str, Any],
+    temperature: float,
+    strength: float,
 ) -> TaskModel:
     """A task model of trained parts.
 
@@ -32,14 +36,16 @@ def assemble(
         codec: The transforms and the hyper-analysis.
         tables: From `entropy_tables`.
         refiner: What `training.compress.refiner` wrote.
-        strength: Share of the refiner's detail that is added.
+        temperature: Standard deviation of the noise that the refiner's detail begins with.
+        strength: Share of the detail that is added.
     """
     hyper = CodecHyperAnalysis()
     hyper.layers.load_state_dict(codec.entropy.hyper_analysis.state_dict())
     unet = build_refiner()
-    unet.load_state_dict(refiner["unet"])  # type: ignore[arg-type]
-    names = ("base_components", "detail_components", "detail_deviation")
-    detail = {name: refiner[name] for name in names} | {"strength": torch.tensor([strength])}
+    unet.load_state_dict(refiner["unet"])
+    detail = {name: refiner[name] for name in ("base_components", "detail_components")}
+    detail["detail_deviation"] = strength * refiner["detail_deviation"]
+    detail["temperature"] = torch.tensor([temperature])
     return TaskModel(
         tasks=(TaskName.COMPRESS, TaskName.DECOMPRESS),
         native_height=256,
@@ -50,7 +56,7 @@ def assemble(
             "hyper_analysis": hyper,
             "tables": Tables.of(tables),
             "refiner": unet,
-            "detail": Tables.of(detail),  # type: ignore[arg-type]
+            "detail": Tables.of(detail),
             "scheduler": build_scheduler(),
         },
     )
@@ -69,7 +75,8 @@ def main(
         "training/runs/compress/tables.pt"
     ),
     count: Annotated[int, typer.Option(help="crops to count symbols on")] = 500,
-    strength: Annotated[float, typer.Option(help="share of the refiner's detail")] = 1.0,
+    temperature: Annotated[float, typer.Option(help="of the refiner's noise")] = 0.0,
+    strength: Annotated[float, typer.Option(help="share of the detail that is added")] = 0.5,
 ) -> None:
     """Write the model in full precision."""
     trained = load_codec(codec)
@@ -78,7 +85,8 @@ def main(
         arrays = entropy_tables(trained, crops, count=count, thresholds=THRESHOLDS)
         torch.save({name: torch.from_numpy(array) for name, array in arrays.items()}, counted)
     tables = torch.load(counted, weights_only=True)
-    model = assemble(trained, tables, torch.load(refiner, weights_only=True), strength)
+    found = torch.load(refiner, weights_only=True)
+    model = assemble(trained, tables, found, temperature, strength)
     save_task_model(model, output, card=CARD.read_text("utf-8"))
     size = sum(file.stat().st_size for file in output.rglob("*") if file.is_file())
     typer.echo(f"{output}: {size / 1e6:.2f} MB")

@@ -99,7 +99,7 @@ class CodecSynthesis(ModelMixin, ConfigMixin):  # type: ignore[misc]  # diffuser
         self.up = nn.Conv2d(coarse_width, 4 * fine_width, 1)
         self.look = nn.Conv2d(3 * 64, fine_width, 1)
         self.fine = nn.Sequential(*[_Residual(fine_width) for _ in range(fine_blocks)])
-        self.out = nn.Conv2d(fine_width, 3 * 64, 1)
+        self.out = nn.Conv2d(fine_width, 3 * 64, 3, padding=1)
 
     def forward(self, y: Tensor, log_step: Tensor) -> Tensor:
         """Transform quantised latents.

@@ -13,7 +13,7 @@ from nvfp4_ddim_optimizer.networks.codec_transforms import BLOCK
 __all__ = ["smooth_borders"]
 
 _REACH = BLOCK // 2
-EDGE = 0.25
+EDGE = 0.06
 """A step of this share of the quantiser's step is an edge, and stays."""
 
 

@@ -28,12 +28,12 @@ __all__ = [
 LATENT_UNITS = 16
 """A step of the quantiser, in the units of means."""
 
-LARGEST_STEP = 4.0
+LARGEST_STEP = 8.0
 """Step number 0, where the picture's range has length 1."""
 
-MAX_STEP_INDEX = 191
+MAX_STEP_INDEX = 223
 STEPS_PER_OCTAVE = 32
-_UNIT_STEP_INDEX = 64
+_UNIT_STEP_INDEX = 96
 """Of the step 1, whose logarithm is 0."""
 
 SCALE_CLASSES = 41

@@ -2,7 +2,9 @@
 
 The base and what is missing from it are seen through principal components of 8x8 blocks, so that
 the UNet works at an eighth of the resolution. The noise comes from a seed in the file, and the
-steps are DDIM's, without noise of their own: the same file gives the same detail.
+steps are DDIM's, without noise of their own: the same file gives the same detail. The model's
+temperature is the noise's standard deviation: at 1 the detail is a sample, at 0 about what is to be
+expected.
 """
 
 import math
@@ -58,7 +60,7 @@ class Refinement:
         self._base_components: Tensor = detail["base_components"]
         self._detail_components: Tensor = detail["detail_components"]
         self._detail_deviation: Tensor = detail["detail_deviation"]
-        self._strength: Tensor = detail["strength"]
+        self._temperature: Tensor = detail["temperature"]
         self._diffusion = model.diffusion
 
     @torch.no_grad()
@@ -101,17 +103,19 @@ class Refinement:
 
         detail = sample_ddim(
             predict,
-            noise,
+            self._temperature * noise,
             self._diffusion.schedule(),
             self._diffusion.uniform_timesteps(num_inference_steps),
             prediction_type=self._diffusion.prediction_type,
             on_step=on_step,
             should_cancel=should_cancel,
         )
+        # No pattern is missing from every block: what all have in common is the network's error.
+        detail = detail - detail.mean(dim=(2, 3), keepdim=True)
         scaled = detail * (self._detail_deviation * log_step.exp())[None, :, None, None]
         blocks = functional.conv2d(scaled, self._detail_components.T[:, :, None, None])
         added = functional.pixel_shuffle(blocks, DETAIL_BLOCK)[0, :, :height, :width]
-        return (base + self._strength * added).clamp(-0.5, 0.5)
+        return (base + added).clamp(-0.5, 0.5)
 
 
 def _starts(length: int, tile: int, overlap: int) -> list[int]:
