@@ -141,8 +141,10 @@ class BlockSearch:
             rows = torch.arange(start, stop, device=self._blocks.device)
             squares = self._scaled(rows).square_()
             weighing = self._weighing(rows)
-            total += float((squares if weighing is None else squares.mul_(weighing)).sum())
-        return total / self._blocks.numel()
+            weighted = squares if weighing is None else squares.mul_(weighing)
+            total += float(weighted.sum(dtype=torch.float64))
+        # The order of a sum depends on the number of threads; what is left after this does not.
+        return torch.tensor(total / self._blocks.numel(), dtype=torch.float32).item()
 
 
 def _columns(shape: tuple[int, ...]) -> int:

@@ -20,6 +20,7 @@ from nvfp4_ddim_optimizer.nvfp4 import (
 )
 from nvfp4_ddim_optimizer.nvfp4.block_search import SearchTables, search_reference
 from nvfp4_ddim_optimizer.nvfp4.code_lengths import CodeLengths, count_symbols
+from nvfp4_ddim_optimizer.nvfp4.rate_distortion import BlockSearch
 from nvfp4_ddim_optimizer.nvfp4.rounding import round_to_e4m3
 
 LADDER = (0.0, 0.003, 0.005, 0.007, 0.01, 0.02)
@@ -108,6 +109,19 @@ def test_the_search_finds_the_best_scale_and_codes_that_there_are(
         cost = float(chosen.sum()) + rate * float(lengths.scales[int(scale)])
         assert cost <= min(costs.values()) * (1 + 1e-4)
         assert (signs.bool() == ((block < 0) & (magnitudes > 0))).all()
+
+
+@pytest.mark.parametrize("seed", [4, 5])
+def test_the_choice_does_not_depend_on_the_number_of_threads(seed: int) -> None:
+    weight, threads = gaussian(192, 576, seed=seed), torch.get_num_threads()
+    try:
+        found = []
+        for count in (1, 2):
+            torch.set_num_threads(count)
+            found.append(BlockSearch(weight, None).variance)
+    finally:
+        torch.set_num_threads(threads)
+    assert found[0] == found[1]
 
 
 def test_important_columns_are_kept_better() -> None:
