@@ -46,6 +46,10 @@ def _structural_distance(x: Tensor, y: Tensor) -> Tensor:
     return (1 - (1 - (mx - my).square()) * contrast).mean(dim=(1, 2, 3))
 
 
+def _shrunk(scale: int, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    return F.avg_pool2d(x, scale), F.avg_pool2d(y, scale)
+
+
 def _contrast(x: Tensor) -> Tensor:
     """Absolute difference to the surroundings' mean."""
     around = F.avg_pool2d(x, WINDOW, stride=1, padding=WINDOW // 2, count_include_pad=False)
@@ -60,16 +64,16 @@ def visible_distance(x: Tensor, y: Tensor) -> Tensor:
     of the score there). Besides, blocks of a wrong colour cost their mean absolute error, and
     edges and grain that the original has not cost their contrast.
     """
-    distance = torch.zeros(len(x), dtype=x.dtype)
-    for convert, scales in ((luma, LUMA_SCALES), (_chroma, CHROMA_SCALES)):
-        first, second = convert(x), convert(y)
-        for scale, weight in scales.items():
-            small, other = F.avg_pool2d(first, scale), F.avg_pool2d(second, scale)
-            distance = distance + weight * _structural_distance(small, other)
-    colour = F.avg_pool2d(_chroma(x - y), COLOUR_BLOCK).abs().mean(dim=(1, 2, 3))
-    distance = distance + COLOUR_WEIGHT * colour
+    shown, true = luma(x), luma(y)
+    tint, true_tint = _chroma(x), _chroma(y)
+    colour = F.avg_pool2d(tint - true_tint, COLOUR_BLOCK).abs().mean(dim=(1, 2, 3))
+    distance = COLOUR_WEIGHT * colour
+    for scale, weight in LUMA_SCALES.items():
+        distance = distance + weight * _structural_distance(*_shrunk(scale, shown, true))
+    for scale, weight in CHROMA_SCALES.items():
+        distance = distance + weight * _structural_distance(*_shrunk(scale, tint, true_tint))
     for scale in ARTEFACT_SCALES:
-        shown, true = F.avg_pool2d(luma(x), scale), F.avg_pool2d(luma(y), scale)
-        artefacts = F.relu(_contrast(shown) - _contrast(true)).mean(dim=(1, 2, 3))
+        small, other = _shrunk(scale, shown, true)
+        artefacts = F.relu(_contrast(small) - _contrast(other)).mean(dim=(1, 2, 3))
         distance = distance + ARTEFACT_WEIGHT * artefacts
     return distance
